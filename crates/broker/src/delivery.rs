@@ -1,0 +1,94 @@
+//! What moves between a store and a worker: requests, deliveries and settlements.
+
+use celeriac_core::{Fence, Incarnation, JobId, Lease, QueueName, Record, Timestamp, Transition};
+
+/// What a worker asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// The queues to take from, the first one first.
+    pub queues: Vec<QueueName>,
+    /// The most jobs to take, at most [`crate::MAX_BATCH_JOBS`].
+    pub max_jobs: usize,
+    /// Whether the worker holds nothing, so that it may be given a suspect. A suspect comes alone.
+    pub holds_nothing: bool,
+}
+
+/// A job that was handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The job as it is stored; this attempt is `record.attempt + 1`.
+    pub record: Record,
+    /// The right to settle it.
+    pub lease: Lease,
+}
+
+/// The answer to a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The jobs, in the order in which their queues accepted them.
+    pub jobs: Vec<Delivery>,
+    /// Now, by the store's clock.
+    pub now: Timestamp,
+    /// When the next waiting job is due.
+    pub next_due: Option<Timestamp>,
+    /// Whether suspects wait in one of the queues asked for.
+    pub suspects_waiting: bool,
+    /// Ids of records that could not be decoded. The store has parked them with their bytes unchanged.
+    pub unreadable: Vec<JobId>,
+}
+
+/// A request to end one delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The job.
+    pub id: JobId,
+    /// The token it was handed out with.
+    pub fence: Fence,
+    /// The way out.
+    pub transition: Transition,
+}
+
+/// What became of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Settled {
+    /// It was applied.
+    Done,
+    /// The holder does not hold the job under this token; nothing was changed.
+    NotHeld,
+}
+
+/// What a promotion did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promoted {
+    /// Jobs that became ready.
+    pub count: usize,
+    /// When the next one is due; it may be past, if the call stopped at its limit.
+    pub next_due: Option<Timestamp>,
+    /// Now, by the store's clock.
+    pub now: Timestamp,
+}
+
+/// What a look at the leases found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condemned {
+    /// Incarnations that this call condemned.
+    pub incarnations: Vec<Incarnation>,
+    /// When the earliest lease that still holds will end.
+    pub next_expiry: Option<Timestamp>,
+    /// When the next waiting job is due.
+    pub next_due: Option<Timestamp>,
+    /// Now, by the store's clock.
+    pub now: Timestamp,
+}
+
+/// What a clean-up removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Dead jobs past their retention.
+    pub dead: usize,
+    /// Ends of jobs whose time was over, in a store that does not drop them by itself.
+    pub results: usize,
+    /// Registrations of workers that vanished without holding a job.
+    pub workers: usize,
+}

@@ -1,0 +1,44 @@
+//! The store seam of celeriac and the stores behind it.
+//!
+//! [`Broker`] is the contract between the rules in `celeriac-core` and a store: what producers, workers and their
+//! services ask of it. [`Inspector`] is what people ask: which jobs, which queues, what is dead. Redis and SQLite implement both
+//! and run one conformance suite. What is deliberately absent: connections, transactions, SQL and Redis types.
+//!
+//! ```
+//! # async fn example() -> Result<(), celeriac_broker::BrokerError> {
+//! use celeriac_broker::{Inspector as _, StoreUrl};
+//!
+//! let url: StoreUrl = "sqlite::memory:".parse()?;
+//! let broker = celeriac_broker::connect(&url).await?;
+//! assert!(broker.queues().await?.is_empty());
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+//! ```
+
+mod batch;
+mod broker;
+mod clock;
+mod delivery;
+mod error;
+mod inspector;
+mod store_url;
+mod views;
+mod worker_session;
+
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+pub use batch::{
+    Acceptance, Batch, BatchAnswer, IdOrigin, LANE_TTL, Lane, MAX_BATCH_BYTES, MAX_BATCH_JOBS, NewJob, Start,
+};
+pub use broker::{Broker, connect};
+pub use clock::StoreClock;
+pub use delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+pub use error::{BrokerError, Refusal};
+pub use inspector::Inspector;
+pub use store_url::{StoreKind, StoreUrl};
+pub use views::{JobFilter, JobView, QueueView, WorkerView};
+pub use worker_session::{DEFAULT_LEASE, Holder, Pulse, Reconciled, Registration, Session};

@@ -1,0 +1,1 @@
+//! The producer of celeriac: enqueue jobs and wait for their results.

@@ -1,0 +1,227 @@
+//! What becomes of a job when an attempt has ended: the one place that knows.
+//!
+//! The executor and the reclaimer both come here, so the question whether an attempt was the last is answered once.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::history::{Cause, Incident};
+use crate::outcome::Outcome;
+use crate::record::Record;
+use crate::retry::RetryPolicy;
+use crate::state::State;
+use crate::task_error::{TaskError, Verdict};
+use crate::time::Timestamp;
+
+/// How the delivery of a job ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The handler answered this result, as JSON.
+    Succeeded(Box<RawValue>),
+    /// The attempt failed.
+    Failed {
+        /// Error, panic or time limit.
+        cause: Cause,
+        /// The text, and what the handler wants to happen.
+        error: TaskError,
+    },
+    /// The worker that held the job vanished.
+    Lost,
+    /// The worker gave the job back without a verdict: it shuts down, or never started the job.
+    HandedBack,
+    /// This worker does not know the task, or could not decode the arguments.
+    NotRunnable {
+        /// Which of the two.
+        cause: Cause,
+        /// What was wrong.
+        error: String,
+    },
+}
+
+/// What [`decide`] must know beside the record.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Rules {
+    /// The task's retry policy; the job's own number of retries goes before it.
+    pub retry: RetryPolicy,
+    /// How long the task keeps results; the job's own time goes before it.
+    pub result_ttl: Duration,
+    /// Now, by the store's clock.
+    pub now: Timestamp,
+    /// The worker that ended the attempt, or lost it.
+    pub worker: String,
+    /// A random number from 0 to 1 for the back-off.
+    pub jitter: f64,
+}
+
+impl Rules {
+    /// The default policy, decided now by `worker`.
+    #[must_use]
+    pub fn new(worker: impl Into<String>, now: Timestamp) -> Self {
+        Self {
+            retry: RetryPolicy::default(),
+            result_ttl: crate::options::DEFAULT_RESULT_TTL,
+            now,
+            worker: worker.into(),
+            jitter: 1.0,
+        }
+    }
+}
+
+/// Losses after which a job is dead. The first may be another job's fault; after it the job runs alone, so the
+/// others are its own.
+const MAX_LOSSES: u32 = 3;
+
+/// What a store is asked to do with a job that was held: the closed set of ways out of `Running`.
+///
+/// Each carries the whole record or outcome to write, so a store applies it and decides nothing.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Transition {
+    /// The job has ended and its record goes; its end can be read for `keep` (zero: not at all).
+    Finish {
+        /// The end.
+        outcome: Outcome,
+        /// How long it can be read.
+        keep: Duration,
+    },
+    /// The job runs again after `delay`.
+    Retry {
+        /// The record to store, in state `Retry`.
+        record: Record,
+        /// The wait, counted by the store's clock.
+        delay: Duration,
+    },
+    /// The job is dead; the record stays, and its end can be read for `keep`.
+    DeadLetter {
+        /// The record to store, in state `Dead`.
+        record: Record,
+        /// The end.
+        outcome: Outcome,
+        /// How long it can be read.
+        keep: Duration,
+    },
+    /// The job goes back to the head of its queue, or to its queue's suspects.
+    Requeue {
+        /// The record to store, in state `Queued`.
+        record: Record,
+    },
+    /// The job is kept aside until a worker that knows its task releases it.
+    Park {
+        /// The record to store, in state `Parked`.
+        record: Record,
+    },
+}
+
+impl Transition {
+    /// The state the job comes into.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self {
+            Self::Finish { outcome, .. } => outcome.state,
+            Self::Retry { .. } => State::Retry,
+            Self::DeadLetter { .. } => State::Dead,
+            Self::Requeue { .. } => State::Queued,
+            Self::Park { .. } => State::Parked,
+        }
+    }
+}
+
+/// Decides what becomes of a job whose delivery ended.
+#[must_use]
+pub fn decide(record: &Record, ending: Ending, rules: &Rules) -> Transition {
+    match ending {
+        Ending::Succeeded(result) => succeed(record, result, rules),
+        Ending::Failed { cause, error } => fail(record, cause, &error, rules),
+        Ending::Lost => lose(record, rules),
+        Ending::HandedBack => Transition::Requeue { record: moved(record, State::Queued) },
+        Ending::NotRunnable { cause, error } => {
+            let mut record = moved(record, State::Parked);
+            // Parking costs no attempt; the incident names the one that did not take place.
+            record.note(Incident::new(record.attempt + 1, rules.now, &rules.worker, cause, &error));
+            Transition::Park { record }
+        }
+    }
+}
+
+fn moved(record: &Record, state: State) -> Record {
+    Record { state, ..record.clone() }
+}
+
+/// The record after one more hand-out that ended.
+fn attempted(record: &Record, state: State) -> Record {
+    let mut record = moved(record, state);
+    record.attempt = record.attempt.saturating_add(1);
+    record
+}
+
+fn keep(record: &Record, rules: &Rules) -> Duration {
+    record.options.result_ttl_ms.map_or(rules.result_ttl, Duration::from_millis)
+}
+
+fn succeed(record: &Record, result: Box<RawValue>, rules: &Rules) -> Transition {
+    let mut outcome = outcome(&attempted(record, State::Succeeded), rules);
+    outcome.result = Some(result);
+    Transition::Finish { outcome, keep: keep(record, rules) }
+}
+
+fn fail(record: &Record, cause: Cause, error: &TaskError, rules: &Rules) -> Transition {
+    let mut next = attempted(record, State::Retry);
+    if let Verdict::Snooze(delay) = error.verdict() {
+        return Transition::Retry { record: next, delay };
+    }
+    next.failures = next.failures.saturating_add(1);
+    next.note(Incident::new(next.attempt, rules.now, &rules.worker, cause, error.message()));
+    let retries = record.options.retries.unwrap_or(rules.retry.retries);
+    if error.verdict() == Verdict::Permanent || next.failures > retries {
+        return bury(next, error.message(), rules);
+    }
+    let delay = match error.verdict() {
+        Verdict::RetryIn(delay) => delay,
+        _ => rules.retry.delay(next.failures, rules.jitter),
+    };
+    Transition::Retry { record: next, delay }
+}
+
+fn lose(record: &Record, rules: &Rules) -> Transition {
+    let mut next = attempted(record, State::Queued);
+    next.losses = next.losses.saturating_add(1);
+    next.suspect = true;
+    let error = format!("worker lost {}", rules.worker);
+    next.note(Incident::new(next.attempt, rules.now, &rules.worker, Cause::WorkerLost, &error));
+    if next.losses < MAX_LOSSES {
+        return Transition::Requeue { record: next };
+    }
+    let times = next.losses;
+    bury(next, &format!("worker lost {times} times"), rules)
+}
+
+fn bury(mut record: Record, error: &str, rules: &Rules) -> Transition {
+    record.state = State::Dead;
+    let mut outcome = outcome(&record, rules);
+    outcome.error = Some(error.to_owned());
+    let keep = keep(&record, rules);
+    Transition::DeadLetter { record, outcome, keep }
+}
+
+fn outcome(record: &Record, rules: &Rules) -> Outcome {
+    Outcome {
+        id: record.id.clone(),
+        task: record.task.clone(),
+        queue: record.queue.clone(),
+        state: record.state,
+        attempt: record.attempt,
+        failures: record.failures,
+        losses: record.losses,
+        enqueued_at: record.enqueued_at,
+        finished_at: rules.now,
+        worker: rules.worker.clone(),
+        result: None,
+        error: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! What went wrong with a job so far, kept with it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// The longest error text that is kept, in bytes; the rest is cut off.
+pub const MAX_ERROR_BYTES: usize = 4096;
+
+/// How many incidents a job keeps: the newest.
+pub const MAX_INCIDENTS: usize = 8;
+
+/// Why an attempt did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// The handler answered an error.
+    Failed,
+    /// The handler panicked.
+    Panicked,
+    /// The attempt ran longer than its time limit.
+    TimedOut,
+    /// The worker that held the job vanished.
+    WorkerLost,
+    /// No worker that saw the job knew its task.
+    UnknownTask,
+    /// The arguments could not be decoded.
+    Undecodable,
+}
+
+/// One attempt that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Incident {
+    /// The attempt, counted from 1.
+    pub attempt: u32,
+    /// When it was noted, by the store's clock.
+    pub at: Timestamp,
+    /// The worker that held the job.
+    pub worker: String,
+    /// Why.
+    pub cause: Cause,
+    /// The error's text, at most [`MAX_ERROR_BYTES`] long.
+    pub error: String,
+}
+
+impl Incident {
+    /// Notes an incident; a long `error` is cut at a character's boundary.
+    #[must_use]
+    pub fn new(attempt: u32, at: Timestamp, worker: &str, cause: Cause, error: &str) -> Self {
+        let end = (0..=MAX_ERROR_BYTES.min(error.len())).rev().find(|end| error.is_char_boundary(*end)).unwrap_or(0);
+        Self { attempt, at, worker: worker.to_owned(), cause, error: error[..end].to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        let incident = Incident::new(1, Timestamp::default(), "w", Cause::Failed, &"ä".repeat(3000));
+        assert_eq!(incident.error.len(), 4096);
+        let odd = Incident::new(1, Timestamp::default(), "w", Cause::Failed, &format!("x{}", "ä".repeat(3000)));
+        assert_eq!(odd.error.len(), 4095);
+    }
+}

@@ -1,0 +1,187 @@
+//! Names of tasks, queues and namespaces: one alphabet, checked where they enter.
+//!
+//! The alphabet is small on purpose: a name is used in keys, in logs, on terminals and in URLs, and none of these
+//! may have to escape it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name in bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+
+/// A name that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// The name has no characters.
+    #[error("{what} is empty; use 1 to {MAX_NAME_BYTES} of letters, digits and ._:/-")]
+    Empty {
+        /// What was being named.
+        what: &'static str,
+    },
+    /// The name has more than [`MAX_NAME_BYTES`] bytes.
+    #[error("{what} has {bytes} bytes; at most {MAX_NAME_BYTES} are allowed")]
+    TooLong {
+        /// What was being named.
+        what: &'static str,
+        /// The length that was refused.
+        bytes: usize,
+    },
+    /// The name holds a character outside letters, digits and `._:/-`.
+    #[error("{what} {name:?} holds {character:?}; use letters, digits and ._:/-")]
+    Character {
+        /// What was being named.
+        what: &'static str,
+        /// The name, as it was given.
+        name: String,
+        /// The first character that was refused.
+        character: char,
+    },
+}
+
+/// Checks `name` against the one alphabet; `what` is named in the error.
+pub(crate) fn check(what: &'static str, name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty { what });
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(NameError::TooLong { what, bytes: name.len() });
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
+    match name.chars().find(|c| !allowed(*c)) {
+        Some(character) => Err(NameError::Character { what, name: name.to_owned(), character }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// Checks a name.
+            ///
+            /// # Errors
+            /// [`NameError`] unless it is 1 to [`MAX_NAME_BYTES`] of ASCII letters, digits and `._:/-`.
+            pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
+                let name = name.into();
+                check($what, &name)?;
+                Ok(Self(name))
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NameError;
+            fn from_str(name: &str) -> Result<Self, NameError> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+            fn try_from(name: String) -> Result<Self, NameError> {
+                Self::new(name)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> String {
+                name.0
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a task: stable text that producers and workers agree on.
+    TaskName, "task name"
+}
+
+name! {
+    /// The name of a queue.
+    QueueName, "queue name"
+}
+
+name! {
+    /// The name of a namespace: one independent celeriac inside a store.
+    Namespace, "namespace"
+}
+
+impl QueueName {
+    /// The queue that is used when nobody names one.
+    pub const DEFAULT: &'static str = "default";
+
+    /// Whether this is the queue that is used when nobody names one.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0 == Self::DEFAULT
+    }
+}
+
+impl Default for QueueName {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self("celeriac".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alphabet_is_letters_digits_and_five_signs() {
+        assert!(TaskName::new("reports.summarise:v2/daily-1_x").is_ok());
+        for bad in ["a b", "a\n", "ä", "a{b}", "a\0", "\u{202e}abc", "a*"] {
+            assert!(matches!(TaskName::new(bad), Err(NameError::Character { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn length_is_bounded_on_both_sides() {
+        assert_eq!(QueueName::new(""), Err(NameError::Empty { what: "queue name" }));
+        assert!(QueueName::new("q".repeat(200)).is_ok());
+        assert_eq!(QueueName::new("q".repeat(201)), Err(NameError::TooLong { what: "queue name", bytes: 201 }));
+    }
+
+    #[test]
+    fn a_name_from_json_is_checked_too() {
+        assert!(serde_json::from_str::<QueueName>("\"mail\"").is_ok());
+        let error = serde_json::from_str::<QueueName>("\"a b\"").unwrap_err().to_string();
+        assert!(error.contains("queue name \"a b\" holds ' '"), "{error}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Options of a task and of a single job, and their defaults.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::retry::RetryPolicy;
+
+/// How long the end of a job, with its result, can be read unless something else is said.
+pub const DEFAULT_RESULT_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// The largest payload that is accepted, in bytes.
+pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
+
+/// How urgent a job is among those of its queue: 0 to 9, 9 first, 5 unless something else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Priority(u8);
+
+/// A priority above 9.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("priority {0} is outside 0 to 9 (9 is the most urgent)")]
+pub struct PriorityError(u8);
+
+impl Priority {
+    /// Checks a priority.
+    ///
+    /// # Errors
+    /// [`PriorityError`] above 9.
+    pub fn new(priority: u8) -> Result<Self, PriorityError> {
+        if priority > 9 { Err(PriorityError(priority)) } else { Ok(Self(priority)) }
+    }
+
+    /// The priority as a number.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self(5)
+    }
+}
+
+impl TryFrom<u8> for Priority {
+    type Error = PriorityError;
+    fn try_from(priority: u8) -> Result<Self, PriorityError> {
+        Self::new(priority)
+    }
+}
+
+impl From<Priority> for u8 {
+    fn from(priority: Priority) -> u8 {
+        priority.0
+    }
+}
+
+/// What a task says of all its jobs. A job may override it, see [`JobOptions`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskOptions {
+    /// The queue its jobs go to.
+    pub queue: &'static str,
+    /// How often and when a failed attempt is repeated.
+    pub retry: RetryPolicy,
+    /// How long one attempt may run; `None` is without limit.
+    pub timeout: Option<Duration>,
+    /// How long the end of a job can be read; zero keeps nothing.
+    pub result_ttl: Duration,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self {
+            queue: crate::QueueName::DEFAULT,
+            retry: RetryPolicy::default(),
+            timeout: None,
+            result_ttl: DEFAULT_RESULT_TTL,
+        }
+    }
+}
+
+impl TaskOptions {
+    /// The defaults: queue `default`, 25 retries, no timeout, results kept 24 hours.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the queue its jobs go to.
+    #[must_use]
+    pub fn queue(mut self, queue: &'static str) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Sets how many failures lead to another attempt.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retry.retries = retries;
+        self
+    }
+
+    /// Sets the bounds of the wait between attempts: it doubles from `base` up to `max`.
+    #[must_use]
+    pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
+        self.retry.base = base;
+        self.retry.max = max;
+        self
+    }
+
+    /// Limits how long one attempt may run.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long the end of a job can be read; zero keeps nothing.
+    #[must_use]
+    pub fn result_ttl(mut self, ttl: Duration) -> Self {
+        self.result_ttl = ttl;
+        self
+    }
+}
+
+/// What one job says differently from its task. Empty for most jobs, and then it takes no room in the record.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct JobOptions {
+    /// Failures that lead to another attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How long one attempt may run, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// How long the end can be read, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_ttl_ms: Option<u64>,
+}
+
+impl JobOptions {
+    /// Whether the job says nothing of its own.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_end_at_nine() {
+        assert_eq!(Priority::new(9).map(Priority::get), Ok(9));
+        assert_eq!(Priority::new(10), Err(PriorityError(10)));
+        assert_eq!(Priority::default().get(), 5);
+    }
+
+    #[test]
+    fn an_empty_override_is_an_empty_object() {
+        assert_eq!(serde_json::to_string(&JobOptions::default()).unwrap(), "{}");
+        assert!(serde_json::from_str::<JobOptions>("{}").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,324 @@
+//! The stored form of a job.
+//!
+//! A compact header, then an optional section, then the payload. Scripts in a store may read and write the fixed
+//! bytes and nothing else; docs/redis-layout.md has the table. The header is kept small because memory per queued job is
+//! decided by allocator classes: 22 bytes, the task's name, and the queue's name unless it is `default`.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..6 | when it was enqueued, milliseconds, big-endian; the store writes it |
+//! | 6..12 | when it came into its present state; the store writes it |
+//! | 12 | version of this format, the letter `1` |
+//! | 13 | letter of the state, see [`State::letter`] |
+//! | 14 | low four bits: priority; 16: suspect; 32: there is an optional section |
+//! | 15..17, 17..19, 19 | attempts, failures, losses; big-endian, they stop at their largest value |
+//! | 20, 21 | length of the task's and of the queue's name; 0 is the queue `default` |
+//! | then | task, queue, optional section (length in 4 bytes, JSON), payload |
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::{Incident, MAX_INCIDENTS};
+use crate::id::JobId;
+use crate::name::{QueueName, TaskName};
+use crate::options::{JobOptions, Priority};
+use crate::state::State;
+use crate::time::Timestamp;
+
+const VERSION: u8 = b'1';
+const FIXED: usize = 22;
+/// Bytes at the front that the store writes: two instants.
+const STAMPS: usize = 12;
+const SUSPECT: u8 = 0x10;
+const OPTIONAL: u8 = 0x20;
+
+/// A job as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// The id; it is the key of the record and not part of its bytes.
+    pub id: JobId,
+    /// The task to run.
+    pub task: TaskName,
+    /// The queue the job belongs to.
+    pub queue: QueueName,
+    /// The state, but for hand-outs: a running job's record still says `Queued`.
+    pub state: State,
+    /// How urgent it is in its queue.
+    pub priority: Priority,
+    /// Whether the job was running when a worker vanished, so that it may only run alone.
+    pub suspect: bool,
+    /// Hand-outs that ended, whatever their end; the one in progress is `attempt + 1`.
+    pub attempt: u32,
+    /// Attempts that the handler failed.
+    pub failures: u32,
+    /// Attempts whose worker vanished.
+    pub losses: u32,
+    /// When the store accepted the job.
+    pub enqueued_at: Timestamp,
+    /// When the job came into its present state.
+    pub since: Timestamp,
+    /// What this job says differently from its task.
+    pub options: JobOptions,
+    /// The newest attempts that did not succeed, oldest first.
+    pub history: Vec<Incident>,
+    /// The arguments: JSON, opaque to every store.
+    pub payload: Vec<u8>,
+}
+
+/// Bytes that are no record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The bytes end before the record does.
+    #[error("record ends after {0} bytes")]
+    Truncated(usize),
+    /// The record was written by a version that this one does not know.
+    #[error("record has format {0}, this version reads format 1")]
+    Version(u8),
+    /// A part of the record is not what it must be.
+    #[error("record's {0} cannot be read")]
+    Part(&'static str),
+}
+
+/// The optional section.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct Optional {
+    #[serde(flatten)]
+    options: JobOptions,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    history: Vec<Incident>,
+}
+
+impl Record {
+    /// A job that never ran; the store sets state and instants when it accepts it.
+    #[must_use]
+    pub fn new(id: JobId, task: TaskName, queue: QueueName, payload: Vec<u8>) -> Self {
+        Self {
+            id,
+            task,
+            queue,
+            state: State::Queued,
+            priority: Priority::default(),
+            suspect: false,
+            attempt: 0,
+            failures: 0,
+            losses: 0,
+            enqueued_at: Timestamp::default(),
+            since: Timestamp::default(),
+            options: JobOptions::default(),
+            history: Vec::new(),
+            payload,
+        }
+    }
+
+    /// Adds an incident and forgets the oldest above [`MAX_INCIDENTS`].
+    pub fn note(&mut self, incident: Incident) {
+        self.history.push(incident);
+        let excess = self.history.len().saturating_sub(MAX_INCIDENTS);
+        self.history.drain(..excess);
+    }
+
+    /// The record's bytes without the two instants that the store writes in front of them.
+    #[must_use]
+    pub fn encode_unstamped(&self) -> Vec<u8> {
+        let optional = self.encode_optional();
+        let queue = if self.queue.is_default() { "" } else { self.queue.as_str() };
+        let task = self.task.as_str();
+        let mut flags = self.priority.get();
+        flags |= if self.suspect { SUSPECT } else { 0 };
+        flags |= if optional.is_some() { OPTIONAL } else { 0 };
+        let optional_length = optional.as_ref().map_or(0, |section| section.len() + 4);
+        let length = FIXED - STAMPS + task.len() + queue.len() + optional_length + self.payload.len();
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend([VERSION, self.state.letter().unwrap_or(b'Q'), flags]);
+        bytes.extend(u16::try_from(self.attempt).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.extend(u16::try_from(self.failures).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.push(u8::try_from(self.losses).unwrap_or(u8::MAX));
+        // Names have at most 200 bytes, so both lengths fit.
+        bytes.extend([task.len() as u8, queue.len() as u8]);
+        bytes.extend_from_slice(task.as_bytes());
+        bytes.extend_from_slice(queue.as_bytes());
+        if let Some(section) = optional {
+            bytes.extend((section.len() as u32).to_be_bytes());
+            bytes.extend(section);
+        }
+        bytes.extend_from_slice(&self.payload);
+        bytes
+    }
+
+    /// The record's bytes, instants included.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(FIXED + self.payload.len() + 32);
+        bytes.extend(stamp(self.enqueued_at));
+        bytes.extend(stamp(self.since));
+        bytes.extend(self.encode_unstamped());
+        bytes
+    }
+
+    /// The optional section as JSON; `None` if there is nothing to say.
+    #[must_use]
+    pub fn encode_optional(&self) -> Option<Vec<u8>> {
+        if self.options.is_empty() && self.history.is_empty() {
+            return None;
+        }
+        let section = Optional { options: self.options.clone(), history: self.history.clone() };
+        Some(serde_json::to_vec(&section).expect("options have only string keys"))
+    }
+
+    /// Takes options and history from the JSON that [`Record::encode_optional`] wrote.
+    ///
+    /// # Errors
+    /// [`RecordError::Part`] for anything else.
+    pub fn decode_optional(&mut self, json: &[u8]) -> Result<(), RecordError> {
+        let section: Optional = serde_json::from_slice(json).map_err(|_| RecordError::Part("optional section"))?;
+        self.options = section.options;
+        self.history = section.history;
+        Ok(())
+    }
+
+    /// Reads a record's bytes.
+    ///
+    /// # Errors
+    /// [`RecordError`]; the bytes may come from anyone, so each length is checked.
+    pub fn decode(id: JobId, bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut reader = Reader { bytes, at: 0 };
+        let enqueued_at = Timestamp::from_millis(reader.number(6)?);
+        let since = Timestamp::from_millis(reader.number(6)?);
+        let version = reader.number(1)? as u8;
+        if version != VERSION {
+            return Err(RecordError::Version(version));
+        }
+        let state = State::from_letter(reader.number(1)? as u8).ok_or(RecordError::Part("state"))?;
+        let flags = reader.number(1)? as u8;
+        let priority = Priority::new(flags & 0x0f).map_err(|_| RecordError::Part("priority"))?;
+        let (attempt, failures, losses) = (reader.number(2)?, reader.number(2)?, reader.number(1)?);
+        let (task_length, queue_length) = (reader.number(1)? as usize, reader.number(1)? as usize);
+        let task = reader.text(task_length, "task name")?;
+        let task = TaskName::new(task).map_err(|_| RecordError::Part("task name"))?;
+        let queue = match reader.text(queue_length, "queue name")? {
+            "" => QueueName::default(),
+            name => QueueName::new(name).map_err(|_| RecordError::Part("queue name"))?,
+        };
+        let mut record = Self::new(id, task, queue, Vec::new());
+        record.state = state;
+        record.priority = priority;
+        record.suspect = flags & SUSPECT != 0;
+        (record.attempt, record.failures, record.losses) = (attempt as u32, failures as u32, losses as u32);
+        (record.enqueued_at, record.since) = (enqueued_at, since);
+        if flags & OPTIONAL != 0 {
+            let length = reader.number(4)? as usize;
+            record.decode_optional(reader.take(length)?)?;
+        }
+        record.payload = bytes[reader.at..].to_vec();
+        Ok(record)
+    }
+}
+
+/// An instant as the 6 bytes that stand for it in a record.
+fn stamp(instant: Timestamp) -> [u8; 6] {
+    let [_, _, rest @ ..] = instant.as_millis().to_be_bytes();
+    rest
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
+        let end = self.at.checked_add(length).ok_or(RecordError::Truncated(self.bytes.len()))?;
+        let part = self.bytes.get(self.at..end).ok_or(RecordError::Truncated(self.bytes.len()))?;
+        self.at = end;
+        Ok(part)
+    }
+
+    fn number(&mut self, length: usize) -> Result<u64, RecordError> {
+        Ok(self.take(length)?.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
+    }
+
+    fn text(&mut self, length: usize, what: &'static str) -> Result<&'a str, RecordError> {
+        std::str::from_utf8(self.take(length)?).map_err(|_| RecordError::Part(what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Cause;
+    use proptest::prelude::*;
+
+    fn sample() -> Record {
+        let id = JobId::new("job-1").unwrap();
+        let task = TaskName::new("images.resize").unwrap();
+        let queue = QueueName::new("images").unwrap();
+        Record::new(id, task, queue, br#"{"path":"a.png"}"#.to_vec())
+    }
+
+    #[test]
+    fn the_header_of_a_plain_job_has_at_most_28_bytes() {
+        let task = TaskName::new("resize").unwrap();
+        let record = Record::new(JobId::generate(), task, QueueName::default(), Vec::new());
+        assert_eq!(record.encode().len(), 28);
+    }
+
+    #[test]
+    fn a_full_record_reads_back() {
+        let mut record = sample();
+        (record.attempt, record.failures, record.losses, record.suspect) = (3, 1, 2, true);
+        record.state = State::Dead;
+        record.enqueued_at = Timestamp::from_millis(1_764_000_000_123);
+        record.since = Timestamp::from_millis(1_764_000_000_456);
+        record.options.retries = Some(4);
+        record.note(Incident::new(3, record.since, "worker-1", Cause::Failed, "no disk"));
+        assert_eq!(Record::decode(record.id.clone(), &record.encode()), Ok(record));
+    }
+
+    #[test]
+    fn only_the_newest_incidents_are_kept() {
+        let mut record = sample();
+        for attempt in 1..=20 {
+            record.note(Incident::new(attempt, Timestamp::default(), "w", Cause::Failed, "e"));
+        }
+        assert_eq!(record.history.len(), MAX_INCIDENTS);
+        assert_eq!(record.history.last().map(|incident| incident.attempt), Some(20));
+    }
+
+    #[test]
+    fn counters_stop_at_their_largest_value() {
+        let mut record = sample();
+        (record.attempt, record.losses) = (70_000, 300);
+        let read = Record::decode(record.id.clone(), &record.encode()).unwrap();
+        assert_eq!((read.attempt, read.losses), (65_535, 255));
+    }
+
+    #[test]
+    fn an_unknown_format_is_named() {
+        let mut bytes = sample().encode();
+        bytes[12] = b'9';
+        assert_eq!(Record::decode(sample().id, &bytes), Err(RecordError::Version(b'9')));
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_a_record_anywhere_before_its_payload_is_an_error(cut in 0usize..41) {
+            let bytes = sample().encode();
+            prop_assert!(Record::decode(sample().id, &bytes[..cut]).is_err());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Record::decode(sample().id, &bytes);
+        }
+
+        #[test]
+        fn a_damaged_record_never_panics(at in 0usize..57, value: u8) {
+            let mut bytes = sample().encode();
+            let at = at.min(bytes.len() - 1);
+            bytes[at] = value;
+            let _ = Record::decode(sample().id, &bytes);
+        }
+    }
+}

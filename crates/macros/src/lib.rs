@@ -1,0 +1,1 @@
+//! The sugar of celeriac: #[task] and derive(Task).

@@ -1,0 +1,1 @@
+//! The worker of celeriac: fetches jobs, runs their tasks, settles them.

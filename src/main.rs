@@ -1,0 +1,2 @@
+//! celeriac
+fn main() {}
