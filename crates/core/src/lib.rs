@@ -50,6 +50,6 @@ pub use outcome::Outcome;
 pub use record::{Record, RecordError};
 pub use retry::{DEFAULT_RETRIES, RetryPolicy};
 pub use state::State;
-pub use task::Task;
+pub use task::{Task, TaskResult};
 pub use task_error::{TaskError, Verdict};
 pub use time::Timestamp;
