@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::builder::{WorkerBuilder, WorkerError};
 use crate::clock::ClockEstimate;
+use crate::elsewhere::Elsewhere;
 use crate::executor::Executor;
 use crate::fetcher::Fetcher;
 use crate::heartbeat::Heartbeat;
@@ -84,6 +85,7 @@ impl Worker {
             slots: Slots::new(settings.concurrency),
             session: SessionKeeper::new(),
             counters: Counters::default(),
+            elsewhere: Elsewhere::default(),
             signals: Signals::new(),
             settings,
         };
