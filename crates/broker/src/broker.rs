@@ -8,11 +8,10 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName};
 
 use crate::batch::{Batch, BatchAnswer};
-use crate::clock::StoreClock;
 use crate::delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
-use crate::store_url::{StoreKind, StoreUrl};
+use crate::store_url::StoreUrl;
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
 
 /// A store of jobs, as producers, workers and services use it.
@@ -115,9 +114,13 @@ pub trait Broker: Inspector + Debug + 'static {
 pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Broker>, BrokerError> {
     match url.kind() {
         #[cfg(feature = "redis")]
-        StoreKind::Redis => Ok(Arc::new(crate::redis::RedisBroker::connect(url, StoreClock::Store).await?)),
+        crate::StoreKind::Redis => {
+            Ok(Arc::new(crate::redis::RedisBroker::connect(url, crate::StoreClock::Store).await?))
+        }
         #[cfg(feature = "sqlite")]
-        StoreKind::Sqlite => Ok(Arc::new(crate::sqlite::SqliteBroker::open(url, StoreClock::Store).await?)),
+        crate::StoreKind::Sqlite => {
+            Ok(Arc::new(crate::sqlite::SqliteBroker::open(url, crate::StoreClock::Store).await?))
+        }
         #[cfg(not(all(feature = "redis", feature = "sqlite")))]
         kind => Err(BrokerError::Invalid(format!("{url} needs the feature {kind:?}, which this build leaves out"))),
     }
