@@ -8,11 +8,10 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName};
 
 use crate::batch::{Batch, BatchAnswer};
-use crate::clock::StoreClock;
 use crate::delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
-use crate::store_url::{StoreKind, StoreUrl};
+use crate::store_url::StoreUrl;
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
 
 /// A store of jobs, as producers, workers and services use it.
@@ -113,6 +112,10 @@ pub trait Broker: Inspector + Debug + 'static {
 /// # Errors
 /// [`BrokerError::Invalid`] for a store this build has no code for, [`BrokerError::Unreachable`] if it does not answer.
 pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Broker>, BrokerError> {
+    // Imported here, because a build without stores uses neither.
+    #[cfg(any(feature = "redis", feature = "sqlite"))]
+    use crate::{clock::StoreClock, store_url::StoreKind};
+
     match url.kind() {
         #[cfg(feature = "redis")]
         StoreKind::Redis => Ok(Arc::new(crate::redis::RedisBroker::connect(url, StoreClock::Store).await?)),
