@@ -224,6 +224,9 @@ async fn a_blocked_runtime_keeps_its_lease() {
         runtime.block_on(worker.run()).unwrap()
     });
     let job = client.enqueue(block {}).await.unwrap();
+    while handle.running() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let _rival = start(&client, tasks(Shared::default()).task::<block>());
     assert_eq!(job.result().await.unwrap(), 1);
     let outcome = client.broker().result(job.id()).await.unwrap().unwrap();
