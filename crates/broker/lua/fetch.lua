@@ -4,7 +4,7 @@
 --   queue its ready, suspects and wake lists.
 -- ARGV: 1 override, 2 incarnation, 3 generation, 4 lease, 5 max_jobs, 6 max_bytes, 7 holds_nothing; then the names of
 --   the queues, the first one first.
--- RETURNS: {done, now, token or '', next due or '', suspects waiting 0 or 1, taken, unreadable}, taken being id, record,
+-- RETURNS: {done, now, token or '', next due or '', suspects in a queue that is not paused (0 or 1), taken, unreadable}, taken being id, record,
 --   id, record; or {session-lost}.
 local worker = KEYS[1]
 local running = KEYS[2]
@@ -157,7 +157,7 @@ end
 local suspects_waiting = '0'
 for queue = 1, queue_count do
   local suspects = redis.call('LLEN', list_of(queue, 2))
-  if suspects > 0 then
+  if suspects > 0 and not paused[queue] then
     suspects_waiting = '1'
   end
   local for_others = redis.call('LLEN', list_of(queue, 1)) > 0 or (holds_nothing and suspects > 0)

@@ -8,11 +8,10 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName};
 
 use crate::batch::{Batch, BatchAnswer};
-use crate::clock::StoreClock;
 use crate::delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
-use crate::store_url::{StoreKind, StoreUrl};
+use crate::store_url::StoreUrl;
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
 
 /// A store of jobs, as producers, workers and services use it.
@@ -71,7 +70,8 @@ pub trait Broker: Inspector + Debug + 'static {
     /// holder that was not condemned.
     async fn settle(&self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
 
-    /// Waits until one of the queues may have work, at most `timeout`. It may return early without any. Dropping it is safe.
+    /// Waits until one of the queues may have work or a job with an earlier due time than any before was accepted, at most `timeout`.
+    /// It may return early without any. Dropping it is safe.
     async fn wait_for_work(
         &self,
         session: &Session,
@@ -115,9 +115,13 @@ pub trait Broker: Inspector + Debug + 'static {
 pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Broker>, BrokerError> {
     match url.kind() {
         #[cfg(feature = "redis")]
-        StoreKind::Redis => Ok(Arc::new(crate::redis::RedisBroker::connect(url, StoreClock::Store).await?)),
+        crate::StoreKind::Redis => {
+            Ok(Arc::new(crate::redis::RedisBroker::connect(url, crate::StoreClock::Store).await?))
+        }
         #[cfg(feature = "sqlite")]
-        StoreKind::Sqlite => Ok(Arc::new(crate::sqlite::SqliteBroker::open(url, StoreClock::Store).await?)),
+        crate::StoreKind::Sqlite => {
+            Ok(Arc::new(crate::sqlite::SqliteBroker::open(url, crate::StoreClock::Store).await?))
+        }
         #[cfg(not(all(feature = "redis", feature = "sqlite")))]
         kind => Err(BrokerError::Invalid(format!("{url} needs the feature {kind:?}, which this build leaves out"))),
     }
