@@ -234,7 +234,9 @@ pub(crate) fn told_apart(arguments: impl IntoIterator<Item = OsString>) -> Vec<O
 pub(crate) fn instant(text: &str) -> Result<SystemTime, String> {
     let instant = text.parse::<jiff::Timestamp>();
     instant.map(SystemTime::from).map_err(|_| {
-        format!("{text:?} is no instant; write date, time and zone as in 2030-01-31T10:00:00Z or 2030-01-31T10:00:00+02:00")
+        format!(
+            "{text:?} is no instant; write date, time and zone as in 2030-01-31T10:00:00Z or 2030-01-31T10:00:00+02:00"
+        )
     })
 }
 

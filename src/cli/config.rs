@@ -5,7 +5,7 @@
 
 mod source;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use celeriac_broker::StoreUrl;
@@ -30,14 +30,14 @@ type Key<'d> = &'d Spanned<DeString<'d>>;
 type Value<'d> = &'d Spanned<DeValue<'d>>;
 
 /// Adds the command tasks of `file`, or of the default file if there is one. Each command is told the address of the store.
-pub(crate) fn add_commands(tasks: Tasks, file: Option<PathBuf>, store: &StoreUrl) -> Result<Tasks, Failure> {
-    let path = file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
-    let text = match std::fs::read_to_string(&path) {
+pub(crate) fn add_commands(tasks: Tasks, file: Option<&Path>, store: &StoreUrl) -> Result<Tasks, Failure> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(tasks),
         Err(error) => return Err(Failure::usage(format!("cannot read {}: {error}", path.display()))),
     };
-    read(&path, &text, tasks, store)
+    read(path, &text, tasks, store)
 }
 
 fn read(path: &Path, text: &str, tasks: Tasks, store: &StoreUrl) -> Result<Tasks, Failure> {

@@ -17,7 +17,7 @@ use crate::cli::store::Store;
 use crate::cli::wait::{for_end, report};
 
 pub(crate) async fn run(args: EnqueueArgs, setting: Setting) -> Result<(), Failure> {
-    let tasks = config::add_commands(setting.tasks, args.config.clone(), &setting.url)?;
+    let tasks = config::add_commands(setting.tasks, args.config.as_deref(), &setting.url)?;
     let wait = args.wait;
     let spec = job_spec(args, &tasks)?;
     let kind = (spec.task.clone(), spec.queue.clone());

@@ -45,7 +45,7 @@ struct Ends {
 }
 
 pub(crate) async fn run(file: &Path, args: EnqueueArgs, setting: Setting) -> Result<(), Failure> {
-    let tasks = config::add_commands(setting.tasks, args.config, &setting.url)?;
+    let tasks = config::add_commands(setting.tasks, args.config.as_deref(), &setting.url)?;
     let specs = read_jobs(file, &tasks)?;
     let kinds: BTreeSet<Kind> = specs.iter().map(|(_, job)| (job.task.clone(), job.queue.clone())).collect();
     let store = Store::open_or_make(&setting.url).await?;
@@ -171,7 +171,9 @@ fn complain(store: &Store, ends: &Ends) -> Option<Failure> {
     }
     let failed = ends.results.iter().filter(|end| end.state != State::Succeeded);
     let mut complaints: Vec<String> = failed
-        .map(|end| format!("job {} is {}: {}", end.id, end.state, printable(end.error.as_deref().unwrap_or("no error"))))
+        .map(|end| {
+            format!("job {} is {}: {}", end.id, end.state, printable(end.error.as_deref().unwrap_or("no error")))
+        })
         .collect();
     if ends.not_ended > 0 {
         complaints.insert(0, format!("{} did not end in time and stay in {store}", jobs(ends.not_ended)));

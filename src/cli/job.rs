@@ -19,7 +19,9 @@ pub(crate) async fn run(verb: JobVerb, setting: &Setting) -> Result<(), Failure>
         JobVerb::Get { ids } => get(&store, &ids, setting.json).await,
         JobVerb::List { state, filter } => {
             if let Some(ended) = state.filter(|state| state.is_terminal() && *state != State::Dead) {
-                note(&format!("note: jobs that are {ended} are kept by id only; look at one with: celeriac job get ID"));
+                note(&format!(
+                    "note: jobs that are {ended} are kept by id only; look at one with: celeriac job get ID"
+                ));
             }
             list(&store, state, filter, setting.json).await
         }

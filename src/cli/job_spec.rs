@@ -120,7 +120,8 @@ pub(crate) fn arguments(text: &str) -> Result<Box<RawValue>, String> {
 }
 
 fn field<T: DeserializeOwned>(name: &str, value: Option<&RawValue>) -> Result<Option<T>, String> {
-    let read = |value: &RawValue| serde_json::from_str(value.get()).map_err(|error| format!("{name}: {}", plain(&error)));
+    let read =
+        |value: &RawValue| serde_json::from_str(value.get()).map_err(|error| format!("{name}: {}", plain(&error)));
     value.map(read).transpose()
 }
 

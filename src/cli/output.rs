@@ -93,8 +93,11 @@ pub(crate) fn age(duration: Duration) -> String {
 
 /// An instant by the zone of this machine, and how far it is from `now`.
 pub(crate) fn when(instant: Timestamp, now: Timestamp) -> String {
-    let distance =
-        if instant > now { format!("in {}", age(instant.since(now))) } else { format!("{} ago", age(now.since(instant))) };
+    let distance = if instant > now {
+        format!("in {}", age(instant.since(now)))
+    } else {
+        format!("{} ago", age(now.since(instant)))
+    };
     format!("{} ({distance})", local(instant, TimeZone::try_system().unwrap_or(TimeZone::UTC)))
 }
 

@@ -31,7 +31,8 @@ pub(crate) struct Store {
 impl Store {
     /// Opens a store to look into it. SQLite makes a file that is not there, and somebody in the wrong directory should know.
     pub(crate) async fn open(url: &StoreUrl) -> Result<Self, Failure> {
-        let is_new = url.kind() == StoreKind::Sqlite && url.address() != ":memory:" && !Path::new(url.address()).exists();
+        let is_new =
+            url.kind() == StoreKind::Sqlite && url.address() != ":memory:" && !Path::new(url.address()).exists();
         let store = Self::open_or_make(url).await?;
         if is_new {
             note(&format!("note: there was no {url} here; it is new and empty"));

@@ -42,14 +42,14 @@ impl Standing {
 
 /// Waits for the end of one job; when the time is over, tells how it stands.
 pub(crate) async fn for_end(store: &Store, job: &Awaited, kind: Kind, wait: Wait) -> Result<Standing, Failure> {
-    let mut obstacles = Obstacles::new(store, [kind]);
-    let ended = tokio::select! {
+    let (mut obstacles, no_bar) = (Obstacles::new(store, [kind]), ProgressBar::hidden());
+    let status = tokio::select! {
         biased;
         ended = end_of(store, job) => return ended,
         () = limit(wait) => job.status(),
-        never = obstacles.tell(&ProgressBar::hidden()) => match never {},
+        never = obstacles.tell(&no_bar) => match never {},
     };
-    match store.ask(ended).await? {
+    match store.ask(status).await? {
         Some(view) => Ok(Standing::of(&view)),
         None => Err(not_kept(store, job.id().as_str())),
     }

@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SPEAK_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(args: WorkerArgs, setting: Setting) -> Result<(), Failure> {
-    let tasks = config::add_commands(setting.tasks, args.config.clone(), &setting.url)?;
+    let tasks = config::add_commands(setting.tasks, args.config.as_deref(), &setting.url)?;
     if tasks.is_empty() {
         return Err(no_task());
     }
