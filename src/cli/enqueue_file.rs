@@ -61,7 +61,7 @@ pub(crate) async fn run(file: &Path, args: EnqueueArgs, setting: Setting) -> Res
     let failed = ends.as_ref().and_then(|ends| complain(&store, ends));
     if setting.json {
         print_json(&Answer { enqueued: loaded.ids.len(), ids: &loaded.ids, ends })?;
-    } else {
+    } else if loaded.failure.is_none() {
         print(&format!("{}\n", summary(&store, loaded.ids.len(), ends.as_ref())))?;
     }
     loaded.failure.or(failed).map_or(Ok(()), Err)
@@ -176,7 +176,7 @@ fn complain(store: &Store, ends: &Ends) -> Option<Failure> {
         })
         .collect();
     if ends.not_ended > 0 {
-        complaints.insert(0, format!("{} did not end in time and stay in {store}", jobs(ends.not_ended)));
+        complaints.insert(0, format!("{} did not end in time, still in {store}", jobs(ends.not_ended)));
     }
     Some(Failure::new(Exit::Failed, named(&complaints, "\n  ")))
 }

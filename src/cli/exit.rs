@@ -49,6 +49,11 @@ impl Failure {
         Self::new(exit_of(error), message)
     }
 
+    /// The same failure with another exit code.
+    pub(crate) fn exiting(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// The same failure with more to say in front.
     pub(crate) fn after(self, what: &str) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }

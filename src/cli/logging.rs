@@ -27,6 +27,6 @@ pub(crate) fn start(format: LogFormat, level: &str) {
     // An error means that there is a log already.
     let _ = match format {
         LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }

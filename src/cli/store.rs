@@ -45,7 +45,11 @@ impl Store {
         let name = url.to_string();
         match connect(url).await {
             Ok(broker) => Ok(Self { broker, name }),
-            Err(error) => Err(Failure::store(&name, &error)),
+            Err(error) => {
+                let failure = Failure::store(&name, &error);
+                // Whatever it says: a store that cannot be opened is out of reach.
+                Err(if failure.exit == Exit::Failed { failure.exiting(Exit::Unreachable) } else { failure })
+            }
         }
     }
 

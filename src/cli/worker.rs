@@ -95,7 +95,7 @@ async fn run_under_signals(worker: Worker, signals: &mut Signals) -> Result<Summ
     let handle = worker.handle();
     let obey = async {
         signals.next().await;
-        tracing::info!(running = handle.running(), "stopping; a second signal stops at once");
+        tracing::info!(running = handle.running(), "asked to stop; a second signal stops at once");
         handle.stop();
         signals.next().await;
         tracing::warn!(running = handle.running(), "stopping at once");
