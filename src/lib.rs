@@ -7,7 +7,10 @@
 mod cli;
 
 pub use celeriac_broker as broker;
-pub use celeriac_client::Client;
+pub use celeriac_client::{
+    Client, ClientBuilder, Enqueue, EnqueueError, EnqueueMany, EnqueueManyError, JobHandle, ResultError, Signature,
+    UnknownBatch,
+};
 pub use celeriac_core::{
     Fence, JobId, Outcome, QueueName, Record, RetryPolicy, State as JobState, Task, TaskError, TaskName, TaskOptions,
     TaskResult, Timestamp, Verdict,
