@@ -1,1 +1,27 @@
-//! celeriac
+//! A task queue: typed async tasks on an embedded store or on Redis.
+//!
+//! A *task* is an async function with a name; a *job* is one request to run it. Producers enqueue jobs, workers run them, and a
+//! store keeps them in between: a SQLite file with no server at all, or Redis, by changing one URL.
+
+pub use celeriac_broker as broker;
+pub use celeriac_client::{
+    Client, ClientBuilder, Enqueue, EnqueueError, EnqueueMany, EnqueueManyError, JobHandle, ResultError, Signature,
+    UnknownBatch,
+};
+pub use celeriac_core::{
+    Fence, JobId, Outcome, QueueName, Record, RetryPolicy, State as JobState, Task, TaskError, TaskName, TaskOptions,
+    TaskResult, Timestamp, Verdict,
+};
+#[cfg(feature = "macros")]
+pub use celeriac_macros::{Task, task};
+#[cfg(feature = "worker")]
+pub use celeriac_worker::{
+    CommandTask, Context, FromContext, Handler, State, States, Summary, TaskFn, Tasks, TasksError, Worker,
+    WorkerBuilder, WorkerError, WorkerHandle,
+};
+
+/// What generated code refers to. Not part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}

@@ -70,7 +70,8 @@ pub trait Broker: Inspector + Debug + 'static {
     /// holder that was not condemned.
     async fn settle(&self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
 
-    /// Waits until one of the queues may have work, at most `timeout`. It may return early without any. Dropping it is safe.
+    /// Waits until one of the queues may have work or a job with an earlier due time than any before was accepted, at most `timeout`.
+    /// It may return early without any. Dropping it is safe.
     async fn wait_for_work(
         &self,
         session: &Session,
@@ -118,9 +119,13 @@ pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Broker>, BrokerError> {
 
     match url.kind() {
         #[cfg(feature = "redis")]
-        StoreKind::Redis => Ok(Arc::new(crate::redis::RedisBroker::connect(url, StoreClock::Store).await?)),
+        crate::StoreKind::Redis => {
+            Ok(Arc::new(crate::redis::RedisBroker::connect(url, crate::StoreClock::Store).await?))
+        }
         #[cfg(feature = "sqlite")]
-        StoreKind::Sqlite => Ok(Arc::new(crate::sqlite::SqliteBroker::open(url, StoreClock::Store).await?)),
+        crate::StoreKind::Sqlite => {
+            Ok(Arc::new(crate::sqlite::SqliteBroker::open(url, crate::StoreClock::Store).await?))
+        }
         #[cfg(not(all(feature = "redis", feature = "sqlite")))]
         kind => Err(BrokerError::Invalid(format!("{url} needs the feature {kind:?}, which this build leaves out"))),
     }

@@ -40,7 +40,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let fits = |unit: &&(&str, u64)| millis % u128::from(unit.1) == 0;
+    let fits = |unit: &&(&str, u64)| millis.is_multiple_of(u128::from(unit.1));
     match UNITS.iter().rev().find(fits) {
         _ if millis == 0 => "0s".to_owned(),
         Some((name, unit)) => format!("{}{name}", millis / u128::from(*unit)),

@@ -1,1 +1,61 @@
 //! The worker of celeriac: fetches jobs, runs their tasks, settles them.
+//!
+//! ```no_run
+//! use celeriac_core::Task;
+//! use celeriac_worker::{Tasks, Worker};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Double { number: u64 }
+//!
+//! impl Task for Double {
+//!     const NAME: &'static str = "double";
+//!     type Output = u64;
+//! }
+//!
+//! async fn double(job: Double) -> Result<u64, std::io::Error> {
+//!     Ok(job.number * 2)
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = celeriac_broker::connect(&"sqlite:queue.db".parse()?).await?;
+//! let worker = Worker::builder(broker, Tasks::new().handle(double)).concurrency(8).build()?;
+//! worker.run_until(async { tokio::time::sleep(std::time::Duration::from_secs(60)).await }).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The listing of this folder is the architecture. One file is one activity: the [`fetcher`](self) takes jobs, the executor runs
+//! them, the settler reports their ends; promoter, reclaimer and pruner keep the store in order; the heartbeat keeps the leases
+//! from a thread of its own, and the session keeper mends what a lost connection left.
+
+mod builder;
+mod clock;
+mod command;
+mod context;
+mod elsewhere;
+mod executor;
+mod fetcher;
+mod handler;
+mod heartbeat;
+mod held;
+mod post;
+mod promoter;
+mod pruner;
+mod reclaimer;
+mod session;
+mod settler;
+mod slots;
+mod state;
+mod summary;
+mod tasks;
+mod worker;
+
+pub use builder::{DEFAULT_GRACE, WorkerBuilder, WorkerError, default_concurrency};
+pub use command::{CommandTask, EXIT_NOT_NOW};
+pub use context::Context;
+pub use handler::Handler;
+pub use state::{FromContext, Need, State, States};
+pub use summary::Summary;
+pub use tasks::{TaskFn, Tasks, TasksError};
+pub use worker::{Worker, WorkerHandle};

@@ -1,0 +1,160 @@
+//! Sets a worker up and checks it before it starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_broker::{Broker, BrokerError, DEFAULT_LEASE};
+use celeriac_core::{Incarnation, NameError, QueueName};
+
+use crate::post::Settings;
+use crate::tasks::{Tasks, TasksError};
+use crate::worker::Worker;
+
+/// How long a worker that was told to stop waits for running jobs, unless something else is said.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// The shortest lease. Below it a heartbeat that is a little late would already cost the jobs.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
+/// Jobs at once for each core, for async tasks.
+const ASYNC_JOBS_PER_CORE: usize = 16;
+
+/// What keeps a worker from running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The tasks do not fit together.
+    #[error(transparent)]
+    Tasks(#[from] TasksError),
+    /// A name is outside the alphabet.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// An option has a value that cannot work.
+    #[error("{0}")]
+    Option(String),
+    /// The store refused in a way that waiting does not mend.
+    #[error(transparent)]
+    Store(#[from] BrokerError),
+    /// The system gave no thread for the heartbeat.
+    #[error("the heartbeat's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Options of a worker; [`WorkerBuilder::build`] checks them.
+#[derive(Debug)]
+pub struct WorkerBuilder {
+    broker: Arc<dyn Broker>,
+    tasks: Tasks,
+    name: Option<String>,
+    queues: Option<Vec<String>>,
+    concurrency: Option<usize>,
+    lease: Duration,
+    grace: Duration,
+    burst: bool,
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new(broker: Arc<dyn Broker>, tasks: Tasks) -> Self {
+        Self {
+            broker,
+            tasks,
+            name: None,
+            queues: None,
+            concurrency: None,
+            lease: DEFAULT_LEASE,
+            grace: DEFAULT_GRACE,
+            burst: false,
+        }
+    }
+
+    /// Names the worker; unless named it has the host's name. Two workers may have one name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Serves these queues and no others. Unless called, it serves `default` and every queue its tasks name.
+    #[must_use]
+    pub fn queues<I, Q>(mut self, queues: I) -> Self
+    where
+        I: IntoIterator<Item = Q>,
+        Q: Into<String>,
+    {
+        self.queues = Some(queues.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Limits how many jobs run at once; see [`default_concurrency`].
+    #[must_use]
+    pub fn concurrency(mut self, jobs: usize) -> Self {
+        self.concurrency = Some(jobs);
+        self
+    }
+
+    /// Sets how long the worker's jobs stay its own after its last heartbeat; 20 s unless set. A heartbeat is sent four times as often.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Sets how long a worker that was told to stop takes at most; 30 s unless set. What still runs shortly before is handed back.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Lets the worker end by itself when its queues are empty and nothing is due later.
+    #[must_use]
+    pub fn burst(mut self, burst: bool) -> Self {
+        self.burst = burst;
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// [`WorkerError`] names what cannot work: a missing state, two handlers of one name, a bad name, concurrency 0, a lease under 1 s.
+    pub fn build(self) -> Result<Worker, WorkerError> {
+        self.tasks.check()?;
+        let name = self.name.unwrap_or_else(host_name);
+        Incarnation::generate(&name)?;
+        let queues = match self.queues {
+            Some(names) => names.into_iter().map(QueueName::new).collect::<Result<Vec<_>, _>>()?,
+            None => self.tasks.queues(),
+        };
+        let concurrency = self.concurrency.unwrap_or_else(|| default_concurrency(&self.tasks));
+        if concurrency == 0 || queues.is_empty() {
+            return Err(WorkerError::Option(
+                "a worker needs at least one queue and a concurrency of at least 1".into(),
+            ));
+        }
+        if self.lease < SHORTEST_LEASE {
+            return Err(WorkerError::Option(format!("a lease must last at least 1 s, not {:?}", self.lease)));
+        }
+        let settings = Settings { name, queues, concurrency, lease: self.lease, grace: self.grace, burst: self.burst };
+        Ok(Worker::new(self.broker, self.tasks, settings))
+    }
+}
+
+/// Jobs at once unless something else is said: 16 for each core, or one for each core if every task runs a command.
+#[must_use]
+pub fn default_concurrency(tasks: &Tasks) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if tasks.only_commands() { cores } else { cores * ASYNC_JOBS_PER_CORE }
+}
+
+/// The host's name, with what a worker's name may not hold replaced.
+pub(crate) fn host_name() -> String {
+    let system = rustix::system::uname();
+    let name: String = system
+        .nodename()
+        .to_string_lossy()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .take(100)
+        .collect();
+    if name.is_empty() { "worker".to_owned() } else { name }
+}

@@ -1,0 +1,33 @@
+//! What this process knows of the store's clock: the last answer, and the time that has passed since.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use celeriac_core::Timestamp;
+
+/// An estimate of the store's time. It is used for texts and for waiting, never to decide who holds what.
+#[derive(Debug, Default)]
+pub(crate) struct ClockEstimate {
+    last: Mutex<Option<(Timestamp, Instant)>>,
+}
+
+impl ClockEstimate {
+    /// Notes what the store said.
+    pub(crate) fn note(&self, now: Timestamp) {
+        *self.lock() = Some((now, Instant::now()));
+    }
+
+    /// The store's time, as far as it is known; the epoch before the first answer.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.lock().map_or(Timestamp::default(), |(at, heard)| at.after(heard.elapsed()))
+    }
+
+    /// How long until `due`; zero if it is past.
+    pub(crate) fn until(&self, due: Timestamp) -> Duration {
+        due.since(self.now())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Timestamp, Instant)>> {
+        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

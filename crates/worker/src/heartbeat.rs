@@ -1,0 +1,134 @@
+//! Renews the worker's lease from a thread and runtime of its own, so that a blocked main runtime loses no lease.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use celeriac_broker::{Broker, BrokerError, Pulse, Session};
+use tokio::sync::watch;
+
+use crate::post::Post;
+
+/// How often the registration of an idle worker is renewed; it lives three times as long at least.
+const IDLE_BEAT: Duration = Duration::from_secs(60);
+
+/// The thread. It ends when the worker's `end` signal fires.
+pub(crate) struct Heartbeat {
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heartbeat {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system has no thread or no runtime to give.
+    pub(crate) fn start(post: Arc<Post>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new()
+            .name("celeriac-heartbeat".to_owned())
+            .spawn(move || runtime.block_on(Beats::new(post).run()))?;
+        Ok(Self { thread: Some(thread) })
+    }
+
+    /// Waits for the thread's end, which the `end` signal has asked for.
+    pub(crate) async fn join(mut self) {
+        if let Some(thread) = self.thread.take() {
+            // Joining blocks for as long as one call to the store takes.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+struct Beats {
+    post: Arc<Post>,
+    sessions: watch::Receiver<Option<Session>>,
+    broker: Option<Arc<dyn Broker>>,
+    /// When the last beat that was answered had been sent.
+    beaten: Instant,
+    held_at_last_beat: bool,
+    doubts: u32,
+}
+
+impl Beats {
+    fn new(post: Arc<Post>) -> Self {
+        let sessions = post.session.watch();
+        Self { post, sessions, broker: None, beaten: Instant::now(), held_at_last_beat: false, doubts: 0 }
+    }
+
+    async fn run(mut self) {
+        let interval = self.post.settings.lease / 4;
+        let end = self.post.signals.end.clone();
+        let mut wait = interval;
+        loop {
+            tokio::select! {
+                () = end.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = interval;
+            let Some(session) = self.sessions.borrow_and_update().clone() else { continue };
+            if !self.must_beat() {
+                continue;
+            }
+            let sent = Instant::now();
+            match self.beat(&session).await {
+                Ok(pulse) => self.answered(sent, &pulse),
+                Err(error) => {
+                    self.failed(&error);
+                    // Several tries within one lease, also when it is short.
+                    wait = (interval / 4).min(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    /// An idle worker sends nothing but now and then a renewal of its registration. One beat more after the last job ends the lease.
+    fn must_beat(&self) -> bool {
+        !self.post.held.is_empty() || self.held_at_last_beat || self.beaten.elapsed() >= IDLE_BEAT
+    }
+
+    async fn beat(&mut self, session: &Session) -> Result<Pulse, BrokerError> {
+        let broker = match self.broker.clone() {
+            Some(broker) => broker,
+            None => {
+                let broker = self.post.broker.sibling().await?;
+                self.broker = Some(Arc::clone(&broker));
+                broker
+            }
+        };
+        broker.heartbeat(session).await
+    }
+
+    fn answered(&mut self, sent: Instant, pulse: &Pulse) {
+        self.beaten = sent;
+        self.post.session.renewed(sent);
+        self.held_at_last_beat = !pulse.held.is_empty();
+        self.post.clock.note(pulse.now);
+        self.post.signals.due(pulse.next_due);
+        // A job on its way to the fetcher is listed and not yet known: only one that stays unknown over two beats counts.
+        let unknown =
+            pulse.held.iter().any(|(id, fence)| *fence <= pulse.newest_fence && !self.post.held.has(id, *fence));
+        self.doubts = if unknown { self.doubts + 1 } else { 0 };
+        if self.doubts >= 2 {
+            self.doubts = 0;
+            tracing::warn!("the store lists jobs that this worker does not know; comparing");
+            self.post.signals.attention.notify_one();
+        }
+    }
+
+    fn failed(&mut self, error: &BrokerError) {
+        tracing::debug!(%error, "heartbeat failed");
+        self.broker = None;
+        if matches!(error, BrokerError::SessionLost) {
+            self.post.signals.attention.notify_one();
+            self.post.held.cancel_all();
+            return;
+        }
+        // Counted from the sending of the last answered renewal, on the monotonic clock: before the lease can have ended.
+        let margin = self.post.settings.lease / 4;
+        let holds = !self.post.held.is_empty();
+        if holds && self.post.session.renewed_at().elapsed() + margin >= self.post.settings.lease {
+            tracing::warn!("no heartbeat was answered for almost a lease; running jobs are told to stop");
+            self.post.held.cancel_all();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the activities of one worker share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_broker::Broker;
+use celeriac_core::{QueueName, Timestamp};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::ClockEstimate;
+use crate::elsewhere::Elsewhere;
+use crate::held::Held;
+use crate::session::SessionKeeper;
+use crate::slots::Slots;
+use crate::summary::Counters;
+use crate::tasks::Tasks;
+
+/// How a worker was set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) queues: Vec<QueueName>,
+    pub(crate) concurrency: usize,
+    pub(crate) lease: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) burst: bool,
+}
+
+/// The shared part of a running worker.
+pub(crate) struct Post {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) tasks: Tasks,
+    pub(crate) settings: Settings,
+    pub(crate) clock: ClockEstimate,
+    pub(crate) held: Held,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) session: SessionKeeper,
+    pub(crate) counters: Counters,
+    pub(crate) elsewhere: Elsewhere,
+    pub(crate) signals: Signals,
+}
+
+/// How the activities tell each other to act.
+pub(crate) struct Signals {
+    /// No new jobs are fetched.
+    pub(crate) stop: CancellationToken,
+    /// Running attempts are given up and handed back.
+    pub(crate) hand_back: CancellationToken,
+    /// Services end: everything is settled.
+    pub(crate) end: CancellationToken,
+    /// The session must be compared with the store's.
+    pub(crate) attention: Notify,
+    /// The earliest known due time.
+    next_due: watch::Sender<Option<Timestamp>>,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Self {
+        Self {
+            stop: CancellationToken::new(),
+            hand_back: CancellationToken::new(),
+            end: CancellationToken::new(),
+            attention: Notify::new(),
+            next_due: watch::Sender::new(None),
+        }
+    }
+
+    /// Tells the promoter when the next job is due.
+    pub(crate) fn due(&self, next: Option<Timestamp>) {
+        self.next_due.send_if_modified(|known| {
+            let news = next.is_some() && *known != next;
+            if news {
+                *known = next;
+            }
+            news
+        });
+    }
+
+    /// Follows the earliest known due time.
+    pub(crate) fn watch_due(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.next_due.subscribe()
+    }
+}
+
+/// Waits `duration` or until the token is cancelled; says whether to go on.
+pub(crate) async fn pause(duration: Duration, end: &CancellationToken) -> bool {
+    tokio::select! {
+        () = end.cancelled() => false,
+        () = tokio::time::sleep(duration) => true,
+    }
+}

@@ -1,0 +1,95 @@
+//! Moves the jobs of workers that vanished back to their queues: condemn, then drain.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use celeriac_broker::{Broker, BrokerError, Condemned, Holder, MAX_BATCH_JOBS, Settlement};
+use celeriac_core::{Ending, Incarnation, Rules, decide};
+
+use crate::post::{Post, pause};
+
+/// Incarnations that one look condemns or drains at most.
+const MAX_INCARNATIONS: usize = 16;
+/// The shortest and the longest time between two looks at the leases.
+const SHORTEST_LOOK: Duration = Duration::from_millis(500);
+const LONGEST_LOOK: Duration = Duration::from_secs(20);
+
+/// Reclaims until the worker ends.
+pub(crate) async fn run(post: Arc<Post>) {
+    loop {
+        let wait = match look(&post).await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::debug!(%error, "could not look at the leases");
+                Duration::from_secs(1)
+            }
+        };
+        if !pause(wait, &post.signals.end).await {
+            return;
+        }
+    }
+}
+
+/// One look; says when to look again.
+async fn look(post: &Post) -> Result<Duration, BrokerError> {
+    drain_all(post).await?;
+    let quiet = quiet_left(post);
+    if !quiet.is_zero() {
+        return Ok(quiet.clamp(SHORTEST_LOOK, LONGEST_LOOK));
+    }
+    let asked = Instant::now();
+    let Condemned { incarnations, next_expiry, next_due, now } = post.broker.condemn_expired(MAX_INCARNATIONS).await?;
+    if asked.elapsed() > post.settings.lease / 4 {
+        post.session.doubt_the_past();
+    }
+    post.clock.note(now);
+    post.signals.due(next_due);
+    for incarnation in &incarnations {
+        tracing::warn!(worker = %incarnation, "lease ended without a heartbeat; its jobs will run again");
+    }
+    drain_all(post).await?;
+    let wait = next_expiry.map_or(LONGEST_LOOK, |next| next.since(now));
+    Ok(wait.clamp(SHORTEST_LOOK, LONGEST_LOOK))
+}
+
+/// How long nobody may be condemned yet: a lease length after the last connect or slow answer. Others may have been cut off by the
+/// same outage, and a restart of the store must not make every job run twice.
+fn quiet_left(post: &Post) -> Duration {
+    post.settings.lease.saturating_sub(post.session.connected_at().elapsed())
+}
+
+async fn drain_all(post: &Post) -> Result<(), BrokerError> {
+    for incarnation in post.broker.lost(MAX_INCARNATIONS).await? {
+        let jobs = drain(post.broker.as_ref(), &incarnation, post).await?;
+        tracing::warn!(worker = %incarnation, jobs, "drained");
+    }
+    Ok(())
+}
+
+/// Settles what a condemned incarnation holds, as lost. Several processes may do so at once: the tokens let each job be settled once.
+async fn drain(broker: &dyn Broker, incarnation: &Incarnation, post: &Post) -> Result<usize, BrokerError> {
+    let rules = Rules::new(incarnation.worker_name(), post.clock.now());
+    let holder = Holder::Condemned(incarnation.clone());
+    let mut drained = 0;
+    loop {
+        let held = broker.held_by(incarnation, MAX_BATCH_JOBS).await?;
+        let settlements: Vec<Settlement> = held
+            .into_iter()
+            .map(|delivery| Settlement {
+                transition: decide(&delivery.record, Ending::Lost, &rules),
+                id: delivery.record.id,
+                fence: delivery.lease.fence,
+            })
+            .collect();
+        if settlements.is_empty() {
+            broker.finish_drain(incarnation).await?;
+            return Ok(drained);
+        }
+        match broker.settle(&holder, &settlements).await {
+            Ok(_) => drained += settlements.len(),
+            // Somebody else has finished the drain meanwhile.
+            Err(BrokerError::SessionLost) => return Ok(drained),
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Keeps the worker's registration alive across lost connections.
+//!
+//! Two things may have happened when a command failed: the connection was lost, then a *reconcile* opens a new generation and
+//! compares what the store lists with what runs; or the registration itself is gone, then everything that runs is lost and the
+//! worker registers under a new incarnation. Both happen under the gate, which the fetcher holds while a fetch is under way, so that
+//! a job is never handed back whose hand-out is still being read.
+
+use std::sync::{Mutex as StdMutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use celeriac_broker::{BrokerError, Holder, Reconciled, Registration, Session, Settlement};
+use celeriac_core::{Ending, Fence, Incarnation, JobId, Rules, decide};
+use tokio::sync::{Mutex, MutexGuard, watch};
+
+use crate::post::Post;
+
+/// The most jobs handed back in one call.
+const HAND_BACK_BATCH: usize = 500;
+/// The first and the longest wait between two attempts to reach the store. The longest is far below a lease, so that a worker is
+/// back in time after a restart of the store.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// The current session, and who may change it.
+pub(crate) struct SessionKeeper {
+    gate: Mutex<()>,
+    current: watch::Sender<Option<Session>>,
+    connected_at: StdMutex<Instant>,
+    renewed_at: StdMutex<Instant>,
+}
+
+impl SessionKeeper {
+    pub(crate) fn new() -> Self {
+        Self {
+            gate: Mutex::new(()),
+            current: watch::Sender::new(None),
+            connected_at: StdMutex::new(Instant::now()),
+            renewed_at: StdMutex::new(Instant::now()),
+        }
+    }
+
+    /// Held by the fetcher during a fetch.
+    pub(crate) async fn gate(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().await
+    }
+
+    /// The session to use now; `None` until the worker is registered.
+    pub(crate) fn current(&self) -> Option<Session> {
+        self.current.borrow().clone()
+    }
+
+    /// Follows the session, from any runtime.
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<Session>> {
+        self.current.subscribe()
+    }
+
+    /// When this process last connected, or last had to wait long for an answer.
+    ///
+    /// Until a lease length after it nobody is condemned: others may have been cut off by the same outage and deserve the time to
+    /// renew first.
+    pub(crate) fn connected_at(&self) -> Instant {
+        *self.connected_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a new connection or a slow answer.
+    pub(crate) fn doubt_the_past(&self) {
+        *self.connected_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// When the last command was sent that renewed the lease and was answered: a fetch or a heartbeat.
+    pub(crate) fn renewed_at(&self) -> Instant {
+        *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a command sent at this instant has renewed the lease.
+    pub(crate) fn renewed(&self, sent: Instant) {
+        *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+    }
+
+    fn set(&self, session: Session) {
+        self.doubt_the_past();
+        self.current.send_replace(Some(session));
+    }
+}
+
+impl Post {
+    /// Registers the worker, waiting for the store as long as it takes. Returns early only on an error that waiting cannot mend,
+    /// or when the worker was told to stop.
+    pub(crate) async fn register(&self) -> Result<(), BrokerError> {
+        let mut backoff = Backoff::new();
+        loop {
+            // A new incarnation for each attempt: one whose answer was lost may still arrive and must not be confused with this one.
+            let error = match self.broker.register(&self.registration()?).await {
+                Ok(session) => {
+                    tracing::info!(worker = %session.incarnation, store = %self.broker.describe(), "registered");
+                    self.session.set(session);
+                    return Ok(());
+                }
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) => error,
+            };
+            if !self.wait_for_store(&error, &mut backoff).await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Waits a little and mends the session after `used` failed with `error`; does nothing more if somebody else has mended it.
+    ///
+    /// # Errors
+    /// What waiting cannot mend.
+    pub(crate) async fn recover(
+        &self,
+        used: &Session,
+        error: BrokerError,
+        backoff: &mut Backoff,
+    ) -> Result<(), BrokerError> {
+        let lost = matches!(error, BrokerError::SessionLost);
+        if !lost && (!error.is_transient() || !self.wait_for_store(&error, backoff).await) {
+            return Err(error);
+        }
+        let _gate = self.session.gate().await;
+        if self.session.current().as_ref() != Some(used) {
+            return Ok(());
+        }
+        self.mend(backoff).await
+    }
+
+    /// Compares what the store lists with what runs, when a heartbeat asks for it, until the worker ends.
+    pub(crate) async fn mend_when_asked(&self) {
+        loop {
+            tokio::select! {
+                () = self.signals.end.cancelled() => return,
+                () = self.signals.attention.notified() => {}
+            }
+            let _gate = self.session.gate().await;
+            if let Err(error) = self.mend(&mut Backoff::new()).await {
+                tracing::warn!(%error, "the session could not be mended yet");
+            }
+        }
+    }
+
+    /// Reconciles until the session works. The caller holds the gate.
+    async fn mend(&self, backoff: &mut Backoff) -> Result<(), BrokerError> {
+        loop {
+            match self.reconcile().await {
+                Ok(()) => return Ok(()),
+                Err(BrokerError::SessionLost) => return self.start_over().await,
+                Err(error) if !error.is_transient() || !self.wait_for_store(&error, backoff).await => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Everything that runs is lost; the worker begins a new life.
+    async fn start_over(&self) -> Result<(), BrokerError> {
+        let lost = self.held.keep_only(&[]);
+        (0..lost).for_each(|_| self.counters.lease_lost());
+        tracing::warn!(
+            jobs = lost,
+            "LeaseLost: the registration has ended; running jobs are given up and the worker registers anew"
+        );
+        self.register().await
+    }
+
+    async fn reconcile(&self) -> Result<(), BrokerError> {
+        let Some(used) = self.session.current() else { return Err(BrokerError::SessionLost) };
+        let Reconciled { session, held } = self.broker.reconcile(&used).await?;
+        // A job whose settlement was carried out and whose answer was lost is among those that are gone: its settler finds that
+        // it is not held any more, and that is all it needs to know.
+        let gone = self.held.keep_only(&held);
+        self.session.set(session.clone());
+        tracing::info!(running = self.held.len(), gone, "connected again");
+        self.hand_back_unknown(&session, &held).await
+    }
+
+    /// Hands back what the store lists and this process does not know: the answer that brought it was lost.
+    async fn hand_back_unknown(&self, session: &Session, listed: &[(JobId, Fence)]) -> Result<(), BrokerError> {
+        let unknown: Vec<_> = listed.iter().filter(|(id, fence)| !self.held.has(id, *fence)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let rules = Rules::new(&self.settings.name, self.clock.now());
+        let deliveries = self.broker.held_by(&session.incarnation, listed.len().max(HAND_BACK_BATCH)).await?;
+        let settlements: Vec<Settlement> = deliveries
+            .into_iter()
+            .filter(|delivery| !self.held.has(&delivery.record.id, delivery.lease.fence))
+            .map(|delivery| Settlement {
+                transition: decide(&delivery.record, Ending::HandedBack, &rules),
+                id: delivery.record.id,
+                fence: delivery.lease.fence,
+            })
+            .collect();
+        for batch in settlements.chunks(HAND_BACK_BATCH) {
+            self.broker.settle(&Holder::Session(session.clone()), batch).await?;
+        }
+        tracing::info!(jobs = settlements.len(), "handed back jobs whose hand-out had been lost");
+        Ok(())
+    }
+
+    /// Says that the store is away and waits; `false` if the worker was told to stop for good meanwhile.
+    async fn wait_for_store(&self, error: &BrokerError, backoff: &mut Backoff) -> bool {
+        if backoff.is_worth_a_word() {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, store = %self.broker.describe(), "waiting for the store");
+        }
+        // A worker that stops may still have jobs to settle, so only the end of everything ends the wait.
+        tokio::select! {
+            () = self.signals.end.cancelled() => false,
+            () = self.give_up() => false,
+            () = tokio::time::sleep(backoff.next()) => true,
+        }
+    }
+
+    /// Resolves when the worker was told to stop and holds nothing it would need the store for.
+    async fn give_up(&self) {
+        self.signals.stop.cancelled().await;
+        self.held.empty().await;
+    }
+
+    fn registration(&self) -> Result<Registration, BrokerError> {
+        let incarnation =
+            Incarnation::generate(&self.settings.name).map_err(|error| BrokerError::Invalid(error.to_string()))?;
+        let tasks = self.tasks.names().filter_map(|name| name.parse().ok()).collect();
+        Ok(Registration {
+            incarnation,
+            host: crate::builder::host_name(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queues: self.settings.queues.clone(),
+            tasks,
+            lease: self.settings.lease,
+        })
+    }
+}
+
+/// Waits that grow, with a word at the first and then about every ten seconds.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    wait: Duration,
+    spoke: Option<Instant>,
+}
+
+impl Backoff {
+    pub(crate) fn new() -> Self {
+        Self { wait: RETRY_FIRST, spoke: None }
+    }
+
+    fn is_worth_a_word(&mut self) -> bool {
+        let speak = self.spoke.is_none_or(|spoke| spoke.elapsed() >= Duration::from_secs(10));
+        if speak {
+            self.spoke = Some(Instant::now());
+        }
+        speak
+    }
+
+    fn next(&mut self) -> Duration {
+        let wait = self.wait.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.wait = (self.wait * 2).min(RETRY_LONGEST);
+        wait
+    }
+}
