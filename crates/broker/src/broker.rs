@@ -112,6 +112,10 @@ pub trait Broker: Inspector + Debug + 'static {
 /// # Errors
 /// [`BrokerError::Invalid`] for a store this build has no code for, [`BrokerError::Unreachable`] if it does not answer.
 pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Broker>, BrokerError> {
+    // Imported here, because a build without stores uses neither.
+    #[cfg(any(feature = "redis", feature = "sqlite"))]
+    use crate::{clock::StoreClock, store_url::StoreKind};
+
     match url.kind() {
         #[cfg(feature = "redis")]
         crate::StoreKind::Redis => {
