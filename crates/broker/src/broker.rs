@@ -70,7 +70,8 @@ pub trait Broker: Inspector + Debug + 'static {
     /// holder that was not condemned.
     async fn settle(&self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
 
-    /// Waits until one of the queues may have work, at most `timeout`. It may return early without any. Dropping it is safe.
+    /// Waits until one of the queues may have work or a job with an earlier due time than any before was accepted, at most `timeout`.
+    /// It may return early without any. Dropping it is safe.
     async fn wait_for_work(
         &self,
         session: &Session,
@@ -112,10 +113,6 @@ pub trait Broker: Inspector + Debug + 'static {
 /// # Errors
 /// [`BrokerError::Invalid`] for a store this build has no code for, [`BrokerError::Unreachable`] if it does not answer.
 pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Broker>, BrokerError> {
-    // Imported here, because a build without stores uses neither.
-    #[cfg(any(feature = "redis", feature = "sqlite"))]
-    use crate::{clock::StoreClock, store_url::StoreKind};
-
     match url.kind() {
         #[cfg(feature = "redis")]
         crate::StoreKind::Redis => {

@@ -188,3 +188,17 @@ impl ClientBuilder {
         Ok(Client::start(self.broker, self.lanes, self.enqueue_timeout))
     }
 }
+
+/// A worker can be built on a client: it runs on the client's store.
+impl From<Client> for Arc<dyn Broker> {
+    fn from(client: Client) -> Self {
+        Arc::clone(client.broker())
+    }
+}
+
+/// A worker can be built on a client: it runs on the client's store.
+impl From<&Client> for Arc<dyn Broker> {
+    fn from(client: &Client) -> Self {
+        Arc::clone(client.broker())
+    }
+}

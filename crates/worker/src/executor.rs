@@ -38,7 +38,7 @@ impl Executor {
         let ending = self.run(&delivery, &held).instrument(span.clone()).await;
         drop(slot);
         let Some(ending) = ending else {
-            span.in_scope(|| tracing::warn!("lease lost; the attempt is given up and settles nothing"));
+            span.in_scope(|| tracing::warn!("LeaseLost: the attempt is given up and settles nothing"));
             return;
         };
         let transition = self.decide(record, ending);
