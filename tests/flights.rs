@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::SystemTime;
 
 use celeriac_testkit::shared_redis;
 use flate2::Compression;
@@ -13,12 +14,23 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Runs the example. Cargo builds examples with the tests, beside the directory of the test itself.
+/// Runs the example. `cargo test` builds examples with the tests, beside the directory of the test itself; but it does not
+/// when a single test is named, and a test of an old program would say nothing.
 fn flights(arguments: &[&str]) -> Output {
     let test = std::env::current_exe().unwrap();
     let example = test.ancestors().nth(2).unwrap().join("examples").join("flights");
-    assert!(example.is_file(), "{} is missing; run cargo build --example flights", example.display());
+    let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights")).unwrap();
+    let changed = sources.map(|source| modified(&source.unwrap().path())).max();
+    assert!(
+        example.is_file() && Some(modified(&example)) >= changed,
+        "{} is missing or old; run cargo build --example flights",
+        example.display()
+    );
     Command::new(example).args(arguments).output().unwrap()
+}
+
+fn modified(path: &Path) -> SystemTime {
+    fs::metadata(path).unwrap().modified().unwrap()
 }
 
 /// The JSON of a run that must succeed.
@@ -182,6 +194,26 @@ fn an_airline_without_a_name_has_none_and_few_arrivals_make_no_worst_route() {
             "mean_dep_delay": 2.0, "mean_arr_delay": null, "worst_route": null,
         }])
     );
+}
+
+#[test]
+fn half_a_hundredth_is_rounded_away_from_zero_and_equal_routes_go_by_name() {
+    let directory = TempDir::new().unwrap();
+    let mut csv = january().lines().next().unwrap().to_owned();
+    let mut fly = |dest: &str, flights: usize, delay: i32| {
+        let row = format!("\n2013,1,1,1,1,{delay},1,1,{delay},ZZ,1,N1,EWR,{dest},1,1,1,1,x");
+        csv.push_str(&row.repeat(flights));
+    };
+    // 40 flights with -165 minutes: the mean is -4.125. Both routes to B and C have 10 or more arrivals and a mean of 0.
+    fly("CCC", 10, 0);
+    fly("BBB", 7, 3);
+    fly("BBB", 7, -3);
+    fly("DDD", 15, -11);
+    fly("AAA", 1, 0);
+    let report = report(&["--json", &gzip(&directory, "made.csv.gz", csv.as_bytes())]);
+    let line = &report[0];
+    assert_eq!((&line["mean_dep_delay"], &line["mean_arr_delay"]), (&json!(-4.13), &json!(-4.13)), "{line}");
+    assert_eq!(line["worst_route"], "EWR-BBB");
 }
 
 #[test]
