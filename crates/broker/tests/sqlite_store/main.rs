@@ -1,0 +1,11 @@
+//! What only the SQLite store has: a file, shared by processes, on a machine with clocks. What every store does is
+//! checked by the conformance suite.
+#![cfg(feature = "sqlite")]
+
+mod clocks;
+mod crashes;
+mod damage;
+mod refusals;
+mod scale;
+mod sharing;
+mod support;
