@@ -4,7 +4,10 @@
 //! store keeps them in between: a SQLite file with no server at all, or Redis, by changing one URL.
 
 pub use celeriac_broker as broker;
-pub use celeriac_client::Client;
+pub use celeriac_client::{
+    Client, ClientBuilder, Enqueue, EnqueueError, EnqueueMany, EnqueueManyError, JobHandle, ResultError, Signature,
+    UnknownBatch,
+};
 pub use celeriac_core::{
     Fence, JobId, Outcome, QueueName, Record, RetryPolicy, State as JobState, Task, TaskError, TaskName, TaskOptions,
     TaskResult, Timestamp, Verdict,

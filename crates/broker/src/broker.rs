@@ -70,7 +70,8 @@ pub trait Broker: Inspector + Debug + 'static {
     /// holder that was not condemned.
     async fn settle(&self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
 
-    /// Waits until one of the queues may have work, at most `timeout`. It may return early without any. Dropping it is safe.
+    /// Waits until one of the queues may have work or a job with an earlier due time than any before was accepted, at most `timeout`.
+    /// It may return early without any. Dropping it is safe.
     async fn wait_for_work(
         &self,
         session: &Session,

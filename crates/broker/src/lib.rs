@@ -26,6 +26,8 @@ mod store_url;
 mod views;
 mod worker_session;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]

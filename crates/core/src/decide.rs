@@ -31,7 +31,9 @@ pub enum Ending {
     Lost,
     /// The worker gave the job back without a verdict: it shuts down, or never started the job.
     HandedBack,
-    /// This worker does not know the task, or could not decode the arguments.
+    /// This worker does not know the task, and another live one does.
+    PassedOn,
+    /// No live worker knows the task, or this one could not decode the arguments.
     NotRunnable {
         /// Which of the two.
         cause: Cause,
@@ -73,6 +75,9 @@ impl Rules {
 /// Losses after which a job is dead. The first may be another job's fault; after it the job runs alone, so the
 /// others are its own.
 const MAX_LOSSES: u32 = 3;
+
+/// How long a job waits that was passed on, at most: long enough not to meet the same worker again and again.
+const PASS_ON_DELAY: Duration = Duration::from_secs(1);
 
 /// What a store is asked to do with a job that was held: the closed set of ways out of `Running`.
 ///
@@ -137,6 +142,9 @@ pub fn decide(record: &Record, ending: Ending, rules: &Rules) -> Transition {
         Ending::Failed { cause, error } => fail(record, cause, &error, rules),
         Ending::Lost => lose(record, rules),
         Ending::HandedBack => Transition::Requeue { record: moved(record, State::Queued) },
+        Ending::PassedOn => {
+            Transition::Retry { record: moved(record, State::Retry), delay: PASS_ON_DELAY.mul_f64(rules.jitter) }
+        }
         Ending::NotRunnable { cause, error } => {
             let mut record = moved(record, State::Parked);
             // Parking costs no attempt; the incident names the one that did not take place.

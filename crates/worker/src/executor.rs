@@ -38,7 +38,7 @@ impl Executor {
         let ending = self.run(&delivery, &held).instrument(span.clone()).await;
         drop(slot);
         let Some(ending) = ending else {
-            span.in_scope(|| tracing::warn!("lease lost; the attempt is given up and settles nothing"));
+            span.in_scope(|| tracing::warn!("LeaseLost: the attempt is given up and settles nothing"));
             return;
         };
         let transition = self.decide(record, ending);
@@ -51,8 +51,7 @@ impl Executor {
     async fn run(&self, delivery: &Delivery, held: &HeldJob) -> Option<Ending> {
         let record = &delivery.record;
         let Some(entry) = self.post.tasks.find(&record.task) else {
-            let error = format!("this worker has no task {:?}", record.task.as_str());
-            return Some(Ending::NotRunnable { cause: Cause::UnknownTask, error });
+            return Some(self.unknown_task(record).await);
         };
         let context = context(delivery, &held.cancel);
         let run = match entry.runnable.start(&record.payload, context, &self.post.tasks.states) {
@@ -70,6 +69,15 @@ impl Executor {
             () = self.post.signals.hand_back.cancelled() => Some(Ending::HandedBack),
             ending = within(limit, guarded(run)) => Some(ending),
         }
+    }
+
+    /// Another live worker gets the job if it knows the task; otherwise it is parked until one comes.
+    async fn unknown_task(&self, record: &Record) -> Ending {
+        if self.post.elsewhere.knows(self.post.broker.as_ref(), &record.task, &record.queue).await {
+            return Ending::PassedOn;
+        }
+        let error = format!("no worker knows task {:?}", record.task.as_str());
+        Ending::NotRunnable { cause: Cause::UnknownTask, error }
     }
 
     fn decide(&self, record: &Record, ending: Ending) -> Transition {

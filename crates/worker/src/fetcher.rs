@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use celeriac_broker::{BrokerError, Delivery, FetchRequest, Fetched, MAX_BATCH_JOBS, Session};
 use celeriac_core::QueueName;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::executor::Executor;
@@ -20,6 +21,9 @@ const SUSPECT_TURN: Duration = Duration::from_secs(5);
 
 /// The longest time other work may keep suspects waiting.
 const SUSPECT_WAIT_LONGEST: Duration = Duration::from_secs(60);
+
+/// How long a worker waits for its running jobs to end before a suspect's turn, at first.
+const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fetches until the worker is told to stop, or until the queues are empty if it runs in a burst.
 pub(crate) struct Fetcher {
@@ -59,10 +63,12 @@ impl Fetcher {
     }
 
     /// Waits until the next fetch may be made and says how many jobs it may bring.
-    async fn ready(&self) -> usize {
-        // A suspect runs alone, and before a suspect's turn everything else must have ended.
-        if self.post.held.has_suspect() || self.suspects.is_due() {
+    async fn ready(&mut self) -> usize {
+        if self.post.held.has_suspect() {
+            // A suspect runs alone.
             self.post.held.empty().await;
+        } else if self.suspects.is_due() && timeout(self.suspects.patience, self.post.held.empty()).await.is_err() {
+            self.suspects.put_off();
         }
         self.post.slots.free().await.min(MAX_BATCH_JOBS)
     }
@@ -165,23 +171,31 @@ enum Next {
 /// When a busy worker makes room for suspects.
 ///
 /// A suspect must run alone. Other work goes on for as long as the last turn took, at least a second and at most a minute; so
-/// suspects neither starve nor take more than about half of a worker's time.
+/// suspects neither starve nor take more than about half of a worker's time. While jobs run longer than the patience for a turn, other
+/// work goes on and the patience doubles: a long job may not idle its whole worker, and suspects get their turn all the same.
 #[derive(Debug)]
 struct SuspectTurns {
     waiting: bool,
     turn_began: Option<Instant>,
     next_turn: Instant,
+    patience: Duration,
 }
 
 impl Default for SuspectTurns {
     fn default() -> Self {
-        Self { waiting: false, turn_began: None, next_turn: Instant::now() }
+        Self { waiting: false, turn_began: None, next_turn: Instant::now(), patience: FIRST_PATIENCE }
     }
 }
 
 impl SuspectTurns {
     fn is_due(&self) -> bool {
         self.waiting && Instant::now() >= self.next_turn
+    }
+
+    /// The running jobs did not end in time for a turn.
+    fn put_off(&mut self) {
+        self.next_turn = Instant::now() + SUSPECT_WAIT_LONGEST;
+        self.patience *= 2;
     }
 
     async fn due(&self) {
@@ -193,6 +207,9 @@ impl SuspectTurns {
         let now = Instant::now();
         self.waiting = fetched.suspects_waiting;
         let came = fetched.jobs.iter().any(|delivery| delivery.record.suspect);
+        if came {
+            self.patience = FIRST_PATIENCE;
+        }
         let began = *self.turn_began.get_or_insert(now);
         if came && now.duration_since(began) < SUSPECT_TURN {
             self.next_turn = now;

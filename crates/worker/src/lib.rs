@@ -33,6 +33,7 @@ mod builder;
 mod clock;
 mod command;
 mod context;
+mod elsewhere;
 mod executor;
 mod fetcher;
 mod handler;

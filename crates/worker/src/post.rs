@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::ClockEstimate;
+use crate::elsewhere::Elsewhere;
 use crate::held::Held;
 use crate::session::SessionKeeper;
 use crate::slots::Slots;
@@ -36,6 +37,7 @@ pub(crate) struct Post {
     pub(crate) slots: Arc<Slots>,
     pub(crate) session: SessionKeeper,
     pub(crate) counters: Counters,
+    pub(crate) elsewhere: Elsewhere,
     pub(crate) signals: Signals,
 }
 

@@ -158,7 +158,10 @@ impl Post {
     async fn start_over(&self) -> Result<(), BrokerError> {
         let lost = self.held.keep_only(&[]);
         (0..lost).for_each(|_| self.counters.lease_lost());
-        tracing::warn!(jobs = lost, "registration lost; running jobs are given up and the worker registers anew");
+        tracing::warn!(
+            jobs = lost,
+            "LeaseLost: the registration has ended; running jobs are given up and the worker registers anew"
+        );
         self.register().await
     }
 

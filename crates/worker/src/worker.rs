@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::builder::{WorkerBuilder, WorkerError};
 use crate::clock::ClockEstimate;
+use crate::elsewhere::Elsewhere;
 use crate::executor::Executor;
 use crate::fetcher::Fetcher;
 use crate::heartbeat::Heartbeat;
@@ -23,8 +24,6 @@ use crate::{promoter, pruner, reclaimer};
 
 /// How much of the grace is kept for handing back and settling, at most.
 const HAND_BACK_TIME: Duration = Duration::from_secs(3);
-/// The most parked jobs released in one call.
-const RELEASE_BATCH: usize = 500;
 
 /// A worker that is set up and checked.
 pub struct Worker {
@@ -84,6 +83,7 @@ impl Worker {
             slots: Slots::new(settings.concurrency),
             session: SessionKeeper::new(),
             counters: Counters::default(),
+            elsewhere: Elsewhere::default(),
             signals: Signals::new(),
             settings,
         };
@@ -137,7 +137,7 @@ impl Worker {
             Err(error) if error.is_transient() && post.signals.stop.is_cancelled() => return Ok(Summary::default()),
             Err(error) => return Err(error.into()),
         }
-        release_parked(&post).await;
+        pruner::release_parked(&post).await;
         let heartbeat = Heartbeat::start(Arc::clone(&post)).map_err(WorkerError::Thread)?;
         let services = start_services(&post);
         let (settler_handle, settler) = Settler::new(Arc::clone(&post));
@@ -203,25 +203,4 @@ fn start_services(post: &Arc<Post>) -> JoinSet<()> {
     let mender = Arc::clone(post);
     services.spawn(async move { mender.mend_when_asked().await });
     services
-}
-
-/// Releases what was parked for want of a worker like this one.
-async fn release_parked(post: &Post) {
-    let tasks: Vec<_> = post.tasks.names().filter_map(|name| name.parse().ok()).collect();
-    loop {
-        match post.broker.release_parked(&tasks, RELEASE_BATCH).await {
-            Ok(released) => {
-                if released > 0 {
-                    tracing::info!(jobs = released, "released parked jobs");
-                }
-                if released < RELEASE_BATCH {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not release parked jobs");
-                return;
-            }
-        }
-    }
 }

@@ -87,6 +87,12 @@ fn a_hand_back_and_a_parking_cost_no_attempt() {
     assert_eq!((parked.attempt, parked.state), (0, State::Parked));
 }
 
+#[test]
+fn a_job_that_is_passed_on_waits_a_moment_and_pays_no_attempt() {
+    let Transition::Retry { record: next, delay } = decide(&record(), Ending::PassedOn, &rules()) else { panic!() };
+    assert_eq!((next.attempt, next.failures, delay), (0, 0, Duration::from_secs(1)));
+}
+
 fn endings() -> impl Strategy<Value = Ending> {
     prop_oneof![
         Just(0u8).prop_map(|_| Ending::Succeeded(RawValue::from_string("null".into()).unwrap())),
@@ -95,6 +101,7 @@ fn endings() -> impl Strategy<Value = Ending> {
         Just(0u8).prop_map(|_| failed(TaskError::snooze(Duration::ZERO))),
         Just(0u8).prop_map(|_| Ending::Lost),
         Just(0u8).prop_map(|_| Ending::HandedBack),
+        Just(0u8).prop_map(|_| Ending::PassedOn),
         Just(0u8).prop_map(|_| Ending::NotRunnable { cause: Cause::Undecodable, error: "e".into() }),
     ]
 }

@@ -1,0 +1,206 @@
+//! The list of all cases. A test compares it with the functions that exist.
+
+/// Makes a test of each case of the suite, for the store that `$make_store` opens.
+///
+/// `$make_store` names an async function without arguments that returns a [`Fixture`](crate::conformance::Fixture).
+#[macro_export]
+macro_rules! conformance_suite {
+    ($make_store:ident) => {
+        $crate::conformance_cases! { $make_store;
+            enqueue {
+                an_accepted_job_is_ready
+                the_store_stamps_a_new_job
+                a_job_keeps_its_options_and_priority
+                a_batch_sent_again_is_answered_as_the_first_time
+                a_resend_does_not_revive_a_job_that_ended
+                a_gap_changes_nothing
+                an_empty_batch_fills_a_number
+                the_first_batch_of_an_old_lane_is_a_gap
+                a_lane_in_use_does_not_age
+                lanes_count_on_their_own
+                a_full_batch_is_accepted_in_order
+                a_batch_may_span_queues
+                a_given_id_is_refused_while_a_job_has_it
+                a_given_id_is_refused_while_an_end_has_it
+                a_given_id_is_free_again_without_job_and_end
+                a_refused_id_leaves_the_rest_of_its_batch
+                a_start_in_the_past_is_ready_at_once
+            }
+            fetch {
+                jobs_of_a_queue_come_in_the_order_of_their_acceptance
+                queues_are_served_in_the_order_asked_for
+                a_fetch_takes_at_most_what_it_asks_for
+                a_fetch_is_bounded
+                a_fetch_stops_before_too_many_bytes
+                a_job_too_big_for_any_fetch_comes_alone
+                a_job_is_handed_out_once
+                tokens_grow_across_workers_and_handles
+                tokens_grow_when_the_clock_is_set_back
+                two_deliveries_never_share_a_job
+                a_fetch_tells_the_time
+            }
+            due {
+                a_delayed_job_is_not_ready_before_it_is_due
+                a_due_job_is_ready_after_a_promotion
+                a_job_is_promoted_once
+                the_earliest_is_promoted_first_and_only_so_many
+                a_promoted_job_joins_the_end_of_its_queue
+                each_round_tells_the_next_due_time
+                a_delay_of_zero_is_ready_at_once
+                an_endless_delay_is_kept_waiting
+            }
+            sessions {
+                a_worker_is_listed_while_it_is_registered
+                each_worker_is_listed_with_its_jobs
+                nothing_is_done_without_a_registration
+                an_older_generation_can_neither_fetch_nor_settle
+                a_reconcile_returns_what_is_held
+                a_reconcile_can_be_sent_again
+                a_heartbeat_of_an_older_generation_counts
+                a_heartbeat_tells_time_tokens_and_jobs
+                a_deregistered_worker_leaves_its_jobs_to_the_reclaimer
+                two_lives_of_one_name_are_two_workers
+                a_sibling_is_the_same_store
+            }
+            settle {
+                success_keeps_the_end_and_not_the_record
+                success_without_an_end_leaves_nothing
+                a_retry_waits_and_comes_again
+                a_dead_job_keeps_record_and_end
+                a_dead_job_without_an_end_is_still_listed
+                a_job_handed_back_is_the_first_of_its_queue
+                a_parked_job_is_kept_aside
+                a_wrong_token_settles_nothing
+                a_stale_lease_cannot_settle
+                a_second_settlement_changes_nothing
+                one_call_settles_a_job_once
+                one_call_settles_every_kind
+                a_full_fetch_is_settled_in_one_call
+                nobody_settles_for_a_worker_that_lives
+            }
+            leases {
+                a_worker_without_jobs_has_no_lease
+                a_fetch_begins_a_lease
+                a_fetch_renews_the_lease
+                a_heartbeat_renews_the_lease
+                the_heartbeat_after_the_last_settlement_ends_the_lease
+                a_worker_is_condemned_only_after_its_lease
+                a_late_heartbeat_before_the_verdict_saves_the_worker
+                a_condemned_worker_can_do_nothing
+                a_worker_is_condemned_once
+                a_look_condemns_only_so_many
+                only_the_worker_whose_lease_ended_is_condemned
+            }
+            drain {
+                drained_jobs_become_suspects
+                what_a_condemned_worker_holds_can_be_read
+                another_reclaimer_finishes_what_one_began
+                a_drain_is_finished_only_when_nothing_is_held
+                two_that_drain_settle_each_job_once
+                a_suspect_is_for_a_worker_that_holds_nothing
+                a_suspect_comes_alone
+                a_suspect_of_another_queue_is_not_handed_out
+                a_retried_suspect_stays_one
+                a_suspect_handed_back_stays_one
+                the_third_loss_is_the_end
+            }
+            waiting {
+                a_wait_ends_when_its_time_is_over
+                work_that_came_before_is_not_missed
+                new_work_ends_a_wait
+                work_that_is_left_wakes_another_worker
+                a_dropped_wait_takes_nothing_along
+                a_worker_can_wait_again_after_a_dropped_wait
+                a_promotion_ends_a_wait
+                each_promotion_wakes_for_its_part
+                resuming_a_queue_ends_a_wait
+                a_hand_back_ends_a_wait
+                a_suspect_ends_a_wait
+                a_release_ends_a_wait
+            }
+            results {
+                no_end_before_the_end
+                an_end_is_forgotten_after_its_time
+                a_wait_for_an_end_that_is_there_is_answered
+                a_wait_is_answered_when_the_job_ends
+                a_thousand_waits_are_answered
+                a_dropped_wait_leaves_the_others
+                a_fresh_handle_can_wait
+            }
+            upkeep {
+                parked_jobs_of_known_tasks_are_released
+                a_release_is_bounded
+                a_released_suspect_stays_one
+                a_dead_job_is_retried_by_hand
+                only_dead_jobs_are_retried_by_hand
+                a_clean_up_removes_old_dead_jobs
+                a_clean_up_leaves_the_living
+                a_paused_queue_hands_out_nothing
+                a_queue_can_be_paused_before_its_first_job
+                a_pause_keeps_nobody_from_settling
+                a_pruned_id_is_free_again
+            }
+            inspect {
+                an_empty_store_shows_nothing
+                each_state_can_be_listed
+                a_queue_counts_each_job_once
+                a_listing_can_be_narrowed
+                the_newest_is_listed_first
+                a_queue_tells_how_long_its_oldest_job_waits
+                every_queue_that_was_used_is_listed
+                a_running_job_names_its_worker
+                namespaces_do_not_see_each_other
+            }
+            payloads {
+                arguments_are_kept_byte_by_byte
+                arguments_survive_going_round
+                a_result_is_kept_as_it_is
+                the_longest_names_are_kept
+            }
+        }
+    };
+}
+
+/// Makes a module of tests for each group of cases.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($make_store:ident; $($group:ident { $($case:ident)* })*) => {
+        $(mod $group {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() -> $crate::conformance::Outcome {
+                    let context = $crate::conformance::Context::new(super::$make_store().await);
+                    $crate::conformance::$group::$case(context).await
+                }
+            )*
+        })*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_case_is_listed() {
+        let list = include_str!("cases.rs");
+        let sources = [
+            include_str!("enqueue.rs"),
+            include_str!("fetch.rs"),
+            include_str!("due.rs"),
+            include_str!("sessions.rs"),
+            include_str!("settle.rs"),
+            include_str!("leases.rs"),
+            include_str!("drain.rs"),
+            include_str!("waiting.rs"),
+            include_str!("results.rs"),
+            include_str!("upkeep.rs"),
+            include_str!("inspect.rs"),
+            include_str!("payloads.rs"),
+        ];
+        let cases = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
+            line.strip_prefix("pub async fn ")?.split_once("(context: Context)").map(|(name, _)| name)
+        });
+        let missing: Vec<_> = cases.filter(|case| !list.contains(&format!(" {case}\n"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -1,0 +1,33 @@
+//! The conformance suite: the contract of a store as cases that every store passes.
+//!
+//! Each case is an async function over a [`Context`]. [`conformance_suite!`](crate::conformance_suite) makes one test
+//! of each. The store is empty, on a manual clock, and used by nobody else. A new sentence in the contract is a new case here.
+//!
+//! ```ignore
+//! async fn make_store() -> Fixture { … }
+//! celeriac_broker::conformance_suite!(make_store);
+//! ```
+
+mod cases;
+mod context;
+pub mod drain;
+pub mod due;
+pub mod enqueue;
+pub mod fetch;
+pub mod inspect;
+pub mod leases;
+pub mod payloads;
+pub mod results;
+pub mod sessions;
+pub mod settle;
+pub mod upkeep;
+pub mod waiting;
+mod worker;
+
+pub use context::{
+    Context, Fixture, Outcome, delayed, expect_session_lost, given, job, job_of, queue_name, seconds, task_name,
+    unregistered, with_payload, within,
+};
+pub use worker::{
+    Load, TestWorker, death, hand_back, lost, parking, registration, request, retry, settlement, success, success_kept,
+};

@@ -1,0 +1,179 @@
+//! Cases of [`Broker::wait_for_work`](crate::Broker::wait_for_work): no work is slept through.
+//!
+//! A wait may end early, so no case asserts that one lasts.
+
+use std::time::Duration;
+
+use super::context::{Context, Outcome, delayed, job, queue_name, seconds, within};
+use super::worker::{TestWorker, hand_back, parking};
+use crate::BrokerError;
+use celeriac_core::QueueName;
+
+/// Longer than any case may take: only work can end this wait.
+const LONG: Duration = Duration::from_secs(3600);
+
+fn queues(names: &[&str]) -> Vec<QueueName> {
+    names.iter().map(|name| queue_name(name)).collect()
+}
+
+async fn wait(worker: &TestWorker, names: &[&str]) -> Outcome {
+    worker.broker.wait_for_work(&worker.session, &queues(names), LONG).await
+}
+
+/// Waits and fetches until it has a job, as a worker does.
+async fn wait_and_fetch(worker: &TestWorker, names: &[&str]) -> Result<usize, BrokerError> {
+    loop {
+        wait(worker, names).await?;
+        let got = worker.fetch_idle(names, 1).await?.jobs.len();
+        if got > 0 {
+            return Ok(got);
+        }
+    }
+}
+
+/// A wait ends when its time is over, without work.
+pub async fn a_wait_ends_when_its_time_is_over(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    let queues = queues(&["q"]);
+    within(context.broker.wait_for_work(&worker.session, &queues, Duration::from_millis(20))).await
+}
+
+/// Work that came before the wait ends it.
+pub async fn work_that_came_before_is_not_missed(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    context.enqueue([job("q")]).await?;
+    assert_eq!(within(wait_and_fetch(&worker, &["q"])).await?, 1);
+    Ok(())
+}
+
+/// Work that comes during the wait ends it, in any of the queues.
+pub async fn new_work_ends_a_wait(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    for queue in ["a", "b", "a", "a", "b"] {
+        let (fetched, sent) =
+            within(async { tokio::join!(wait_and_fetch(&worker, &["a", "b"]), context.enqueue([job(queue)])) }).await;
+        sent?;
+        assert_eq!(fetched?, 1);
+    }
+    Ok(())
+}
+
+/// Work that one worker left wakes another one.
+pub async fn work_that_is_left_wakes_another_worker(context: Context) -> Outcome {
+    let (one, other) = (context.worker().await?, context.worker().await?);
+    for _ in 0..5 {
+        let both = async {
+            tokio::join!(
+                wait_and_fetch(&one, &["q"]),
+                wait_and_fetch(&other, &["q"]),
+                context.enqueue([job("q"), job("q")])
+            )
+        };
+        let (first, second, sent) = within(both).await;
+        sent?;
+        assert_eq!((first?, second?), (1, 1));
+    }
+    Ok(())
+}
+
+/// A wait that was dropped takes no other worker's wake-up with it.
+pub async fn a_dropped_wait_takes_nothing_along(context: Context) -> Outcome {
+    let (gone, worker) = (context.worker().await?, context.worker().await?);
+    for _ in 0..5 {
+        drop(tokio::time::timeout(Duration::from_millis(20), wait(&gone, &["q"])).await);
+        let (fetched, sent) =
+            within(async { tokio::join!(wait_and_fetch(&worker, &["q"]), context.enqueue([job("q")])) }).await;
+        sent?;
+        assert_eq!(fetched?, 1);
+    }
+    Ok(())
+}
+
+/// A worker whose wait was dropped can wait again.
+pub async fn a_worker_can_wait_again_after_a_dropped_wait(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    for _ in 0..5 {
+        drop(tokio::time::timeout(Duration::from_millis(20), wait(&worker, &["q"])).await);
+        context.enqueue([job("q")]).await?;
+        assert_eq!(within(wait_and_fetch(&worker, &["q"])).await?, 1);
+    }
+    Ok(())
+}
+
+/// A promotion wakes.
+pub async fn a_promotion_ends_a_wait(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    context.enqueue([delayed(seconds(1), "q")]).await?;
+    context.advance(seconds(1));
+    let (fetched, promoted) =
+        within(async { tokio::join!(wait_and_fetch(&worker, &["q"]), context.broker.promote_due(1)) }).await;
+    assert_eq!((fetched?, promoted?.count), (1, 1));
+    Ok(())
+}
+
+/// A promotion that stopped at its limit wakes for what it did, and the next one for the rest.
+pub async fn each_promotion_wakes_for_its_part(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    context.enqueue([delayed(seconds(1), "q"), delayed(seconds(2), "q")]).await?;
+    context.advance(seconds(2));
+    for _ in 0..2 {
+        let (fetched, promoted) =
+            within(async { tokio::join!(wait_and_fetch(&worker, &["q"]), context.broker.promote_due(1)) }).await;
+        assert_eq!((fetched?, promoted?.count), (1, 1));
+    }
+    Ok(())
+}
+
+/// A paused queue that is resumed wakes.
+pub async fn resuming_a_queue_ends_a_wait(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    context.broker.set_paused(&queue_name("q"), true).await?;
+    context.enqueue([job("q")]).await?;
+    assert!(worker.fetch_idle(&["q"], 1).await?.jobs.is_empty());
+    let resume = async {
+        // By now the wait has met the paused queue, and it may have ended early once.
+        tokio::task::yield_now().await;
+        context.broker.set_paused(&queue_name("q"), false).await
+    };
+    let (fetched, resumed) = within(async { tokio::join!(wait_and_fetch(&worker, &["q"]), resume) }).await;
+    resumed?;
+    assert_eq!(fetched?, 1);
+    Ok(())
+}
+
+/// A job that is handed back wakes another worker.
+pub async fn a_hand_back_ends_a_wait(context: Context) -> Outcome {
+    let (one, other) = (context.worker().await?, context.worker().await?);
+    context.enqueue([job("q")]).await?;
+    let delivery = one.fetch_one("q").await?;
+    let transition = hand_back(&delivery, context.now());
+    let (fetched, settled) =
+        within(async { tokio::join!(wait_and_fetch(&other, &["q"]), one.settle_one(&delivery, transition)) }).await;
+    settled?;
+    assert_eq!(fetched?, 1);
+    Ok(())
+}
+
+/// A suspect wakes a worker that holds nothing.
+pub async fn a_suspect_ends_a_wait(context: Context) -> Outcome {
+    let (gone, worker) = (context.worker().await?, context.worker().await?);
+    context.enqueue([job("q")]).await?;
+    gone.fetch_one("q").await?;
+    let (fetched, lost) = within(async { tokio::join!(wait_and_fetch(&worker, &["q"]), context.lose(&gone)) }).await;
+    lost?;
+    assert_eq!(fetched?, 1);
+    Ok(())
+}
+
+/// Parked jobs that are released wake.
+pub async fn a_release_ends_a_wait(context: Context) -> Outcome {
+    let (one, other) = (context.worker().await?, context.worker().await?);
+    context.enqueue([job("q")]).await?;
+    let delivery = one.fetch_one("q").await?;
+    one.settle_one(&delivery, parking(&delivery, context.now())).await?;
+    let tasks = [delivery.record.task.clone()];
+    let release = context.broker.release_parked(&tasks, 10);
+    let (fetched, released) = within(async { tokio::join!(wait_and_fetch(&other, &["q"]), release) }).await;
+    assert_eq!((fetched?, released?), (1, 1));
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Making jobs ready that waited: for their due time, for a worker that knows them, or for an operator.
+
+use celeriac_core::{JobId, QueueName, TaskName};
+use rusqlite::Row;
+
+use super::fault::Fault;
+use super::scope::{Scope, integer};
+use crate::batch::MAX_BATCH_JOBS;
+use crate::delivery::Promoted;
+
+/// Makes due jobs ready, the earliest first.
+pub(super) fn promote_due(scope: &mut Scope<'_>, max: usize) -> Result<Promoted, Fault> {
+    let sql = r#"SELECT rowid, queue FROM "jobs" INDEXED BY "jobs_due"
+        WHERE due_at IS NOT NULL AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2"#;
+    let limit = integer(max.min(MAX_BATCH_JOBS) as u64);
+    let due = scope.all(sql, (integer(scope.now().as_millis()), limit), row_and_queue)?;
+    for (row, queue) in &due {
+        make_ready(scope, *row, queue)?;
+    }
+    Ok(Promoted { count: due.len(), next_due: scope.next_due()?, now: scope.now() })
+}
+
+/// Makes parked jobs of these tasks ready, the longest parked first. Rows that cannot be read stay.
+pub(super) fn release_parked(scope: &mut Scope<'_>, tasks: &[TaskName], max: usize) -> Result<usize, Fault> {
+    let limit = max.min(MAX_BATCH_JOBS);
+    let mut released = 0;
+    for task in tasks {
+        let sql = r#"SELECT rowid, queue FROM "jobs" INDEXED BY "jobs_parked"
+            WHERE state = 'parked' AND task = ?1 AND problem IS NULL ORDER BY since LIMIT ?2"#;
+        let rest = integer((limit - released) as u64);
+        let parked = scope.all(sql, (task.as_str(), rest), row_and_queue)?;
+        for (row, queue) in &parked {
+            make_ready(scope, *row, queue)?;
+        }
+        released += parked.len();
+    }
+    Ok(released)
+}
+
+/// Makes dead jobs ready again, as if they had never failed; their ends are forgotten.
+pub(super) fn retry_dead(scope: &mut Scope<'_>, ids: &[JobId]) -> Result<Vec<bool>, Fault> {
+    let mut retried = Vec::with_capacity(ids.len());
+    for id in ids {
+        let sql = r#"SELECT rowid, queue FROM "jobs" WHERE id = ?1 AND state = 'dead'"#;
+        let dead = scope.first(sql, [id.as_str()], row_and_queue)?;
+        retried.push(dead.is_some());
+        if let Some((row, queue)) = dead {
+            let forget = r#"UPDATE "jobs" SET failures = 0, losses = 0, suspect = 0 WHERE rowid = ?1"#;
+            scope.execute(forget, [row])?;
+            scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [id.as_str()])?;
+            make_ready(scope, row, &queue)?;
+        }
+    }
+    Ok(retried)
+}
+
+fn row_and_queue(row: &Row<'_>) -> rusqlite::Result<(i64, String)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn make_ready(scope: &mut Scope<'_>, row: i64, queue: &str) -> Result<(), Fault> {
+    let (now, seq) = (integer(scope.now().as_millis()), scope.last_place());
+    let sql = r#"UPDATE "jobs" SET state = 'queued', since = ?2, due_at = NULL, seq = ?3 WHERE rowid = ?1"#;
+    scope.execute(sql, (row, now, seq))?;
+    // A name that is none is found when the job is fetched, or never, by a queue nobody can ask for.
+    scope.news.queues.extend(QueueName::new(queue).ok());
+    Ok(())
+}

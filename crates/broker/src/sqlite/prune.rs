@@ -1,0 +1,45 @@
+//! Removing what is kept for a time only.
+
+use std::time::Duration;
+
+use rusqlite::Row;
+
+use super::fault::Fault;
+use super::scope::{Scope, integer};
+use super::session;
+use crate::batch::MAX_BATCH_JOBS;
+use crate::delivery::Pruned;
+
+/// Removes dead jobs, ends, registrations and lanes whose time is over, a bounded number of each.
+pub(super) fn prune(scope: &mut Scope<'_>, dead_retention: Duration, max: usize) -> Result<Pruned, Fault> {
+    let limit = integer(max.min(MAX_BATCH_JOBS) as u64);
+    let now = integer(scope.now().as_millis());
+    let retention = integer(u64::try_from(dead_retention.as_millis()).unwrap_or(u64::MAX));
+    let dead = r#"DELETE FROM "jobs" WHERE rowid IN (
+        SELECT rowid FROM "jobs" INDEXED BY "jobs_dead" WHERE state = 'dead' AND since < ?1 ORDER BY since LIMIT ?2)"#;
+    let results = r#"DELETE FROM "results" WHERE rowid IN (
+        SELECT rowid FROM "results" WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)"#;
+    let lanes = r#"DELETE FROM "producers" WHERE (producer, lane) IN (
+        SELECT producer, lane FROM "producers" WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)"#;
+    let pruned = Pruned {
+        dead: scope.execute(dead, (now.saturating_sub(retention), limit))?,
+        results: scope.execute(results, (now, limit))?,
+        workers: prune_workers(scope, max)?,
+    };
+    scope.execute(lanes, (now, limit))?;
+    Ok(pruned)
+}
+
+/// Registrations that nobody renews. Those that hold jobs are left to whoever condemns them.
+fn prune_workers(scope: &mut Scope<'_>, max: usize) -> Result<usize, Fault> {
+    let sql = r#"SELECT incarnation, expires_at, boot, expires_uptime FROM "workers"
+        WHERE NOT EXISTS (SELECT 1 FROM "jobs" WHERE holder = incarnation)"#;
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, session::read_deadline(row)?));
+    let mut idle = scope.all(sql, [], read)?;
+    idle.retain(|(_, deadline)| scope.moment.is_past(deadline));
+    idle.truncate(max);
+    for (worker, _) in &idle {
+        scope.execute(r#"DELETE FROM "workers" WHERE incarnation = ?1"#, [worker])?;
+    }
+    Ok(idle.len())
+}

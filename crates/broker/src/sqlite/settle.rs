@@ -1,0 +1,73 @@
+//! Ending deliveries.
+
+use std::time::Duration;
+
+use celeriac_core::{JobId, Outcome, Transition};
+
+use super::fault::Fault;
+use super::queues;
+use super::reclaim;
+use super::rows::{self, Place};
+use super::scope::{Scope, integer};
+use super::session;
+use crate::delivery::{Settled, Settlement};
+use crate::error::BrokerError;
+use crate::worker_session::Holder;
+
+/// Applies each settlement whose job the holder holds under its token.
+pub(super) fn settle(
+    scope: &mut Scope<'_>,
+    holder: &Holder,
+    settlements: &[Settlement],
+) -> Result<Vec<Settled>, Fault> {
+    match holder {
+        Holder::Session(session) => session::check(scope, session)?,
+        Holder::Condemned(incarnation) if reclaim::is_lost(scope, incarnation)? => {}
+        Holder::Condemned(_) => return Err(BrokerError::SessionLost.into()),
+    }
+    let mut settled = Vec::with_capacity(settlements.len());
+    for settlement in settlements {
+        let sql = r#"SELECT rowid FROM "jobs" WHERE id = ?1 AND state = 'running' AND holder = ?2 AND fence = ?3"#;
+        let key = (settlement.id.as_str(), holder.incarnation().as_str(), integer(settlement.fence.get()));
+        let Some(row) = scope.first(sql, key, |row| row.get::<_, i64>(0))? else {
+            settled.push(Settled::NotHeld);
+            continue;
+        };
+        apply(scope, row, settlement)?;
+        settled.push(Settled::Done);
+    }
+    Ok(settled)
+}
+
+fn apply(scope: &mut Scope<'_>, row: i64, settlement: &Settlement) -> Result<(), Fault> {
+    let (record, place) = match &settlement.transition {
+        Transition::Finish { outcome, keep } => {
+            scope.execute(r#"DELETE FROM "jobs" WHERE rowid = ?1"#, [row])?;
+            return keep_outcome(scope, &settlement.id, outcome, *keep);
+        }
+        Transition::DeadLetter { record, outcome, keep } => {
+            keep_outcome(scope, &settlement.id, outcome, *keep)?;
+            (record, Place::Aside)
+        }
+        Transition::Retry { record, delay } => (record, Place::Due(scope.now().after(*delay))),
+        Transition::Requeue { record } => (record, Place::Head),
+        Transition::Park { record } => (record, Place::Aside),
+        _ => return Err(BrokerError::Invalid("this store does not know that way out of running".to_owned()).into()),
+    };
+    rows::rewrite(scope, row, record, place)?;
+    queues::note(scope, &record.queue)
+}
+
+/// Keeps the end of a job for those who ask. It also replaces an end that an earlier job of this id has left.
+fn keep_outcome(scope: &mut Scope<'_>, id: &JobId, outcome: &Outcome, keep: Duration) -> Result<(), Fault> {
+    if keep.is_zero() {
+        scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [id.as_str()])?;
+        return Ok(());
+    }
+    let json = String::from_utf8_lossy(&outcome.encode()).into_owned();
+    let expires_at = integer(scope.now().after(keep).as_millis());
+    let sql = r#"INSERT OR REPLACE INTO "results" (id, state, expires_at, outcome) VALUES (?1, ?2, ?3, ?4)"#;
+    scope.execute(sql, (id.as_str(), outcome.state.as_str(), expires_at, json))?;
+    scope.news.ended.push(id.clone());
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Enqueueing many jobs: from any number of tasks or signatures to batches that are sent one after the other.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use celeriac_broker::{Acceptance, NewJob};
+use celeriac_core::{JobId, Task};
+
+use crate::client::Client;
+use crate::coalescer::Load;
+use crate::error::{EnqueueError, EnqueueManyError};
+use crate::handle::JobHandle;
+use crate::settings::{Settings, setters};
+use crate::signature::Signature;
+
+/// Many jobs of one task about to be enqueued; made by [`Client::enqueue_many`] and sent by `.await`.
+///
+/// The tasks are drawn as they are sent, at most a batch ahead, so they may be more than fit the memory. A batch is sent
+/// when the one before is stored, so their order is kept.
+#[must_use = "jobs are enqueued when this is awaited"]
+pub struct EnqueueMany<'i, T> {
+    client: Client,
+    tasks: Box<dyn Iterator<Item = T> + Send + 'i>,
+    settings: Settings,
+}
+
+impl<'i, T: Task> EnqueueMany<'i, T> {
+    setters!();
+
+    pub(crate) fn new(client: Client, tasks: Box<dyn Iterator<Item = T> + Send + 'i>) -> Self {
+        Self { client, tasks, settings: Settings::default() }
+    }
+
+    async fn send(self) -> Result<Vec<JobHandle<T::Output>>, EnqueueManyError> {
+        let Self { client, tasks, settings } = self;
+        let mut many = Many::new(client);
+        for task in tasks {
+            let job = Signature::of(&task, settings.clone()).map_err(EnqueueError::from).and_then(Signature::into_job);
+            match job {
+                Ok(job) => many.add(job).await?,
+                Err(error) => return Err(many.stop_at_next(error)),
+            }
+        }
+        let Many { client, answers, .. } = many.finish().await?;
+        Ok(answers.into_iter().map(|(id, _)| client.handle_to(id)).collect())
+    }
+}
+
+impl<T> fmt::Debug for EnqueueMany<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnqueueMany").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl<'i, T: Task> IntoFuture for EnqueueMany<'i, T> {
+    type Output = Result<Vec<JobHandle<T::Output>>, EnqueueManyError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'i>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// Checks all signatures, then sends them in order.
+pub(crate) async fn enqueue_all(
+    client: Client,
+    signatures: Vec<Signature>,
+) -> Result<Vec<(JobId, Acceptance)>, EnqueueManyError> {
+    let mut jobs = Vec::with_capacity(signatures.len());
+    for (index, signature) in signatures.into_iter().enumerate() {
+        match signature.into_job() {
+            Ok(job) => jobs.push(job),
+            Err(source) => return Err(EnqueueManyError { accepted: Vec::new(), index, source }),
+        }
+    }
+    let mut many = Many::new(client);
+    for job in jobs {
+        many.add(job).await?;
+    }
+    Ok(many.finish().await?.answers)
+}
+
+/// The batch that is being filled, and the answers so far.
+struct Many {
+    client: Client,
+    jobs: Vec<NewJob>,
+    load: Load,
+    answers: Vec<(JobId, Acceptance)>,
+}
+
+impl Many {
+    fn new(client: Client) -> Self {
+        Self { client, jobs: Vec::new(), load: Load::default(), answers: Vec::new() }
+    }
+
+    /// Adds a job, and sends those before it if it does not fit any more.
+    async fn add(&mut self, job: NewJob) -> Result<(), EnqueueManyError> {
+        let own = Load::of(std::slice::from_ref(&job));
+        if !self.load.try_add(own) {
+            self.flush().await?;
+            self.load = own;
+        }
+        self.jobs.push(job);
+        Ok(())
+    }
+
+    /// Sends what is left.
+    async fn finish(mut self) -> Result<Self, EnqueueManyError> {
+        self.flush().await?;
+        Ok(self)
+    }
+
+    async fn flush(&mut self) -> Result<(), EnqueueManyError> {
+        let jobs = std::mem::take(&mut self.jobs);
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.record.id.clone()).collect();
+        match self.client.submit(jobs).await {
+            Ok(answers) => {
+                self.answers.extend(ids.into_iter().zip(answers));
+                Ok(())
+            }
+            Err(source) => Err(EnqueueManyError { accepted: self.accepted(), index: self.answers.len(), source }),
+        }
+    }
+
+    /// The error for the job that comes after those added so far, none of which were sent in vain.
+    fn stop_at_next(&self, source: EnqueueError) -> EnqueueManyError {
+        EnqueueManyError { accepted: self.accepted(), index: self.answers.len() + self.jobs.len(), source }
+    }
+
+    fn accepted(&self) -> Vec<JobId> {
+        let accepted = self.answers.iter().filter(|(_, answer)| *answer == Acceptance::Accepted);
+        accepted.map(|(id, _)| id.clone()).collect()
+    }
+}

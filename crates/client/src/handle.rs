@@ -1,0 +1,136 @@
+//! A job that was enqueued: its id, its state and its result.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_broker::{Broker, BrokerError, JobView};
+use celeriac_core::{JobId, Outcome, State};
+use serde::de::DeserializeOwned;
+
+use crate::error::ResultError;
+
+/// How long a wait goes on before it first looks whether the job still exists. Most jobs have ended by then.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// The longest pause between two such looks.
+const RARE_LOOK: Duration = Duration::from_secs(600);
+
+/// A job whose result is a `T`.
+///
+/// It is a name and a way to the store and holds nothing: dropping it changes nothing about the job, and it
+/// outlives its client.
+pub struct JobHandle<T> {
+    id: JobId,
+    broker: Arc<dyn Broker>,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<T> JobHandle<T> {
+    pub(crate) fn new(id: JobId, broker: Arc<dyn Broker>) -> Self {
+        Self { id, broker, result: PhantomData }
+    }
+
+    /// The id of the job.
+    #[must_use]
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// The job as it is now; `None` if the store knows neither it nor its end.
+    ///
+    /// # Errors
+    /// What the store, or the way to it, said.
+    pub async fn status(&self) -> Result<Option<JobView>, BrokerError> {
+        self.broker.job(&self.id).await
+    }
+}
+
+impl<T: DeserializeOwned> JobHandle<T> {
+    /// Waits for the end of the job, for ever if need be, and answers its result.
+    ///
+    /// Waiting costs the store next to nothing: it tells when the job has ended. A lost connection is mended meanwhile.
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`ResultError::Failed`] if the job ended without a result, [`ResultError::NotKept`] if its end cannot be known,
+    /// [`ResultError::Decode`] if the result is no `T`, [`ResultError::Store`] if the store does not let us ask.
+    pub async fn result(&self) -> Result<T, ResultError> {
+        self.decode(self.outcome().await?)
+    }
+
+    /// Waits like [`JobHandle::result`], but not longer than `limit`.
+    ///
+    /// # Errors
+    /// [`ResultError::NotYet`] if the job has not ended by then, and those of [`JobHandle::result`].
+    pub async fn result_within(&self, limit: Duration) -> Result<T, ResultError> {
+        match tokio::time::timeout(limit, self.outcome()).await {
+            Ok(outcome) => self.decode(outcome?),
+            Err(_) => Err(ResultError::NotYet { id: self.id.clone(), waited: limit }),
+        }
+    }
+
+    async fn outcome(&self) -> Result<Outcome, ResultError> {
+        let mut wait = pin!(self.broker.wait_result(&self.id));
+        let mut pause = FIRST_LOOK;
+        loop {
+            if let Ok(outcome) = tokio::time::timeout(pause, &mut wait).await {
+                return outcome.map_err(|source| self.store(source));
+            }
+            if let Some(outcome) = self.look().await? {
+                return Ok(outcome);
+            }
+            pause = (pause * 2).min(RARE_LOOK);
+        }
+    }
+
+    /// Looks whether there is anything to wait for: an end that is not kept, or a job that is gone, is never told.
+    async fn look(&self) -> Result<Option<Outcome>, ResultError> {
+        let looked = async {
+            if self.broker.job(&self.id).await?.is_some() {
+                return Ok(Ok(None));
+            }
+            // It may have ended between the store's look for the job and its look for the end.
+            Ok(self.broker.result(&self.id).await?.ok_or(()).map(Some))
+        };
+        match looked.await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(())) => Err(ResultError::NotKept { id: self.id.clone() }),
+            // The wait itself mends connections; the next look may succeed.
+            Err(error @ BrokerError::Corrupt { .. }) => Err(self.store(error)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn decode(&self, outcome: Outcome) -> Result<T, ResultError> {
+        if outcome.state != State::Succeeded {
+            return Err(ResultError::Failed {
+                id: self.id.clone(),
+                state: outcome.state,
+                error: outcome.error.unwrap_or_else(|| "no error was recorded".to_owned()),
+                attempts: outcome.attempt,
+                worker: outcome.worker,
+            });
+        }
+        let json = outcome.result.as_deref().map_or("null", |result| result.get());
+        serde_json::from_str(json).map_err(|error| ResultError::Decode { id: self.id.clone(), source: error.into() })
+    }
+
+    fn store(&self, source: BrokerError) -> ResultError {
+        ResultError::Store { id: self.id.clone(), source }
+    }
+}
+
+impl<T> Clone for JobHandle<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.id.clone(), self.broker.clone())
+    }
+}
+
+impl<T> fmt::Debug for JobHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobHandle").field(&self.id).finish()
+    }
+}

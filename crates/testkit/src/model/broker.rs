@@ -1,0 +1,192 @@
+//! The seam's two traits over the model: lock, set the clock, ask the store, tell whoever waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac_broker::{
+    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, FetchRequest, Fetched, Holder, Inspector, JobFilter,
+    JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Registration, Session, Settled, Settlement, StoreClock,
+    WorkerView,
+};
+use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
+use tokio::sync::Notify;
+
+use super::store::Store;
+
+/// A store in memory that does what the contract says and nothing else. Clones are handles to the same store.
+#[derive(Debug, Clone)]
+pub struct ModelBroker {
+    clock: StoreClock,
+    store: Arc<Mutex<Store>>,
+    /// Told after every change.
+    changed: Arc<Notify>,
+}
+
+impl ModelBroker {
+    /// An empty store on a manual clock.
+    ///
+    /// # Panics
+    /// On the store's own clock: a model that reads the time cannot be compared with anything.
+    #[must_use]
+    pub fn new(clock: StoreClock) -> Self {
+        assert!(clock.manual_now().is_some(), "the model needs a manual clock");
+        Self { clock, store: Arc::default(), changed: Arc::default() }
+    }
+
+    /// Carries out one call.
+    fn call<T>(&self, call: impl FnOnce(&mut Store) -> T) -> T {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.now = self.clock.manual_now().unwrap_or_default();
+        let answer = call(&mut store);
+        self.changed.notify_waiters();
+        answer
+    }
+
+    /// Asks without telling anybody.
+    fn ask<T>(&self, question: impl FnOnce(&Store) -> T) -> T {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.now = self.clock.manual_now().unwrap_or_default();
+        question(&store)
+    }
+
+    /// Waits until the store answers the question.
+    async fn until<T>(&self, question: impl Fn(&Store) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Listens before it asks, so that a change in between is not missed.
+            changed.as_mut().enable();
+            if let Some(answer) = self.ask(&question) {
+                return answer;
+            }
+            changed.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Broker for ModelBroker {
+    fn describe(&self) -> String {
+        "model".to_owned()
+    }
+
+    async fn sibling(&self) -> Result<Arc<dyn Broker>, BrokerError> {
+        Ok(Arc::new(self.clone()))
+    }
+
+    async fn enqueue(&self, batch: &Batch) -> Result<BatchAnswer, BrokerError> {
+        self.call(|store| store.enqueue(batch))
+    }
+
+    async fn register(&self, worker: &Registration) -> Result<Session, BrokerError> {
+        Ok(self.call(|store| store.register(worker)))
+    }
+
+    async fn reconcile(&self, session: &Session) -> Result<Reconciled, BrokerError> {
+        self.call(|store| store.reconcile(session))
+    }
+
+    async fn heartbeat(&self, session: &Session) -> Result<Pulse, BrokerError> {
+        self.call(|store| store.heartbeat(session))
+    }
+
+    async fn deregister(&self, session: &Session) -> Result<(), BrokerError> {
+        self.call(|store| store.workers.remove(&session.incarnation));
+        Ok(())
+    }
+
+    async fn fetch(&self, session: &Session, request: &FetchRequest) -> Result<Fetched, BrokerError> {
+        self.call(|store| store.fetch(session, request))
+    }
+
+    async fn settle(&self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        self.call(|store| store.settle(holder, settlements))
+    }
+
+    async fn wait_for_work(
+        &self,
+        session: &Session,
+        queues: &[QueueName],
+        timeout: Duration,
+    ) -> Result<(), BrokerError> {
+        let has_work = |store: &Store| {
+            let may_take_suspects = store.held(&session.incarnation).is_empty();
+            let open = |queue: &&QueueName| !store.paused.contains(*queue);
+            let has_work = |queue: &QueueName| {
+                !store.ready(queue, false).is_empty() || (may_take_suspects && !store.ready(queue, true).is_empty())
+            };
+            queues.iter().filter(open).any(has_work).then_some(())
+        };
+        drop(tokio::time::timeout(timeout, self.until(has_work)).await);
+        Ok(())
+    }
+
+    async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError> {
+        Ok(self.call(|store| store.promote_due(max)))
+    }
+
+    async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
+        Ok(self.call(|store| store.condemn_expired(max)))
+    }
+
+    async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {
+        Ok(self.ask(|store| store.lost.iter().take(max).cloned().collect()))
+    }
+
+    async fn held_by(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError> {
+        Ok(self.ask(|store| store.held_deliveries(incarnation, max)))
+    }
+
+    async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
+        Ok(self.call(|store| store.finish_drain(incarnation)))
+    }
+
+    async fn release_parked(&self, tasks: &[TaskName], max: usize) -> Result<usize, BrokerError> {
+        Ok(self.call(|store| store.release_parked(tasks, max)))
+    }
+
+    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
+        Ok(self.call(|store| store.prune(dead_retention, max)))
+    }
+
+    async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {
+        Ok(self.ask(|store| store.end(id).cloned()))
+    }
+
+    async fn wait_result(&self, id: &JobId) -> Result<Outcome, BrokerError> {
+        Ok(self.until(|store| store.end(id).cloned()).await)
+    }
+}
+
+#[async_trait]
+impl Inspector for ModelBroker {
+    async fn now(&self) -> Result<Timestamp, BrokerError> {
+        Ok(self.ask(|store| store.now))
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<JobView>, BrokerError> {
+        Ok(self.ask(|store| store.job(id)))
+    }
+
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError> {
+        Ok(self.ask(|store| store.list(filter)))
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueView>, BrokerError> {
+        Ok(self.ask(Store::queue_views))
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerView>, BrokerError> {
+        Ok(self.ask(Store::worker_views))
+    }
+
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        Ok(self.call(|store| ids.iter().map(|id| store.retry_dead(id)).collect()))
+    }
+
+    async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
+        self.call(|store| store.set_paused(queue, paused));
+        Ok(())
+    }
+}

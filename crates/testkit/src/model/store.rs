@@ -1,0 +1,112 @@
+//! What the model store keeps, and the questions every call asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use celeriac_broker::{Acceptance, BrokerError, Registration, Session};
+use celeriac_core::{Fence, Generation, Incarnation, JobId, Outcome, QueueName, Record, State, Timestamp};
+
+use super::places::{Job, Place};
+
+/// A registered worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) registration: Registration,
+    pub(crate) generation: Generation,
+    pub(crate) seen: Timestamp,
+}
+
+/// What a lane remembers.
+#[derive(Debug)]
+pub(crate) struct LaneState {
+    pub(crate) last: u64,
+    pub(crate) answer: Vec<Acceptance>,
+    pub(crate) used: Timestamp,
+}
+
+/// The end of a job and when it is forgotten.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) outcome: Outcome,
+    pub(crate) until: Timestamp,
+}
+
+/// One namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) now: Timestamp,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) ends: BTreeMap<JobId, End>,
+    pub(crate) queues: BTreeSet<QueueName>,
+    pub(crate) paused: BTreeSet<QueueName>,
+    pub(crate) lanes: BTreeMap<(String, u32), LaneState>,
+    pub(crate) workers: BTreeMap<Incarnation, Worker>,
+    pub(crate) leases: BTreeMap<Incarnation, Timestamp>,
+    pub(crate) lost: BTreeSet<Incarnation>,
+    pub(crate) newest_fence: Fence,
+}
+
+impl Store {
+    /// Where a job comes that shall be the last of its queue.
+    pub(crate) fn tail(&self) -> Place {
+        Place::Ready { turn: self.turns().max().map_or(0, |turn| turn + 1) }
+    }
+
+    /// Where a job comes that shall be the first of its queue.
+    pub(crate) fn head(&self) -> Place {
+        Place::Ready { turn: self.turns().min().map_or(0, |turn| turn - 1) }
+    }
+
+    fn turns(&self) -> impl Iterator<Item = i64> {
+        self.jobs.values().filter(|job| matches!(job.place, Place::Ready { .. })).map(Job::turn)
+    }
+
+    /// Stores a record in its place, as of now.
+    pub(crate) fn put(&mut self, mut record: Record, place: Place) {
+        record.since = self.now;
+        self.queues.insert(record.queue.clone());
+        self.jobs.insert(record.id.clone(), Job { record, place });
+    }
+
+    /// Makes a job ready behind all others of its queue, or of its queue's suspects.
+    pub(crate) fn make_ready(&mut self, mut record: Record) {
+        record.state = State::Queued;
+        let place = self.tail();
+        self.put(record, place);
+    }
+
+    /// The jobs that `choose` takes, in the order of the key it gives them.
+    pub(crate) fn select<K: Ord>(&self, choose: impl Fn(&Job) -> Option<K>) -> Vec<Job> {
+        let mut chosen: Vec<_> = self.jobs.values().filter_map(|job| Some((choose(job)?, job))).collect();
+        chosen.sort_by(|(one, _), (other, _)| one.cmp(other));
+        chosen.into_iter().map(|(_, job)| job.clone()).collect()
+    }
+
+    /// The ready jobs of a queue, those that may only run alone or the others, the head first.
+    pub(crate) fn ready(&self, queue: &QueueName, suspects: bool) -> Vec<Job> {
+        self.select(|job| (job.is_ready_in(queue) && job.record.suspect == suspects).then(|| job.turn()))
+    }
+
+    pub(crate) fn held(&self, incarnation: &Incarnation) -> Vec<(JobId, Fence)> {
+        self.jobs.values().filter_map(|job| Some((job.id().clone(), job.held_by(incarnation)?))).collect()
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.jobs.values().filter_map(Job::due).min()
+    }
+
+    /// The end of a job while it is kept.
+    pub(crate) fn end(&self, id: &JobId) -> Option<&Outcome> {
+        self.ends.get(id).filter(|end| end.until > self.now).map(|end| &end.outcome)
+    }
+
+    /// The worker of a session, whatever its generation.
+    pub(crate) fn worker(&mut self, session: &Session) -> Result<&mut Worker, BrokerError> {
+        self.workers.get_mut(&session.incarnation).ok_or(BrokerError::SessionLost)
+    }
+
+    /// Refuses all but the newest session of a registered worker.
+    pub(crate) fn check_newest(&mut self, session: &Session) -> Result<(), BrokerError> {
+        let newest = self.worker(session)?.generation;
+        if newest == session.generation { Ok(()) } else { Err(BrokerError::SessionLost) }
+    }
+}

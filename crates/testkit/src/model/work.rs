@@ -1,0 +1,189 @@
+//! The worker's side of the model: sessions, hand-outs, settlements and the services.
+
+use std::time::Duration;
+
+use celeriac_broker::{
+    BrokerError, Condemned, Delivery, FetchRequest, Fetched, Holder, MAX_BATCH_BYTES, MAX_BATCH_JOBS, Promoted, Pruned,
+    Pulse, Reconciled, Registration, Session, Settled, Settlement,
+};
+use celeriac_core::{Fence, Generation, Incarnation, Lease, Outcome, QueueName, TaskName, Timestamp, Transition};
+
+use super::places::{Job, Place};
+use super::store::{End, Store, Worker};
+
+/// How long a registration is kept without a heartbeat of a worker that holds nothing.
+const REGISTRATION_TTL: Duration = Duration::from_secs(600);
+
+impl Store {
+    pub(crate) fn register(&mut self, registration: &Registration) -> Session {
+        let generation = Generation::new(1);
+        let (incarnation, lease) = (registration.incarnation.clone(), registration.lease);
+        let worker = Worker { registration: registration.clone(), generation, seen: self.now };
+        self.workers.insert(incarnation.clone(), worker);
+        Session { incarnation, generation, lease }
+    }
+
+    pub(crate) fn reconcile(&mut self, session: &Session) -> Result<Reconciled, BrokerError> {
+        let now = self.now;
+        let worker = self.worker(session)?;
+        worker.seen = now;
+        worker.generation = Generation::new(worker.generation.get() + 1);
+        let session = Session { generation: worker.generation, ..session.clone() };
+        let held = self.held(&session.incarnation);
+        Ok(Reconciled { session, held })
+    }
+
+    pub(crate) fn heartbeat(&mut self, session: &Session) -> Result<Pulse, BrokerError> {
+        let now = self.now;
+        let worker = self.worker(session)?;
+        worker.seen = now;
+        let lease = worker.registration.lease;
+        let held = self.held(&session.incarnation);
+        if held.is_empty() {
+            self.leases.remove(&session.incarnation);
+        } else {
+            self.leases.insert(session.incarnation.clone(), now.after(lease));
+        }
+        Ok(Pulse { now, newest_fence: self.newest_fence, held, next_due: self.next_due() })
+    }
+
+    pub(crate) fn fetch(&mut self, session: &Session, request: &FetchRequest) -> Result<Fetched, BrokerError> {
+        self.check_newest(session)?;
+        self.newest_fence = Fence::new((self.newest_fence.get() + 1).max(self.now.as_millis() * 1000));
+        let open: Vec<_> = request.queues.iter().filter(|queue| !self.paused.contains(queue)).collect();
+        let suspect = open.iter().find_map(|queue| self.ready(queue, true).into_iter().next());
+        let chosen = match suspect {
+            Some(suspect) if request.holds_nothing && request.max_jobs > 0 => vec![suspect],
+            _ => self.choose(&open, request.max_jobs.min(MAX_BATCH_JOBS)),
+        };
+        let jobs: Vec<_> = chosen.into_iter().map(|job| self.hand_out(job, &session.incarnation)).collect();
+        if !jobs.is_empty() {
+            self.leases.insert(session.incarnation.clone(), self.now.after(session.lease));
+        }
+        let suspects_waiting = open.iter().any(|queue| !self.ready(queue, true).is_empty());
+        Ok(Fetched { jobs, now: self.now, next_due: self.next_due(), suspects_waiting, unreadable: Vec::new() })
+    }
+
+    /// The jobs for one hand-out, as far as they fit; one that is too big for any goes alone.
+    fn choose(&self, queues: &[&QueueName], max_jobs: usize) -> Vec<Job> {
+        let mut chosen = Vec::new();
+        let mut bytes = 0;
+        for job in queues.iter().flat_map(|queue| self.ready(queue, false)) {
+            bytes += job.record.payload.len();
+            if chosen.len() == max_jobs || (bytes > MAX_BATCH_BYTES && !chosen.is_empty()) {
+                break;
+            }
+            chosen.push(job);
+        }
+        chosen
+    }
+
+    fn hand_out(&mut self, mut job: Job, holder: &Incarnation) -> Delivery {
+        let fence = self.newest_fence;
+        job.place = Place::Running { holder: holder.clone(), fence };
+        let record = job.record.clone();
+        self.jobs.insert(record.id.clone(), job);
+        Delivery { record, lease: Lease { holder: holder.clone(), fence } }
+    }
+
+    pub(crate) fn settle(&mut self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        match holder {
+            Holder::Session(session) => self.check_newest(session)?,
+            Holder::Condemned(incarnation) if self.lost.contains(incarnation) => {}
+            _ => return Err(BrokerError::SessionLost),
+        }
+        Ok(settlements.iter().map(|settlement| self.settle_one(holder.incarnation(), settlement)).collect())
+    }
+
+    fn settle_one(&mut self, holder: &Incarnation, settlement: &Settlement) -> Settled {
+        let held = self.jobs.get(&settlement.id).and_then(|job| job.held_by(holder));
+        if held != Some(settlement.fence) {
+            return Settled::NotHeld;
+        }
+        self.jobs.remove(&settlement.id);
+        match settlement.transition.clone() {
+            Transition::Finish { outcome, keep } => self.keep_end(outcome, keep),
+            Transition::Retry { record, delay } => self.put(record, Place::Scheduled { due: self.now.after(delay) }),
+            Transition::DeadLetter { record, outcome, keep } => {
+                self.put(record, Place::Dead);
+                self.keep_end(outcome, keep);
+            }
+            Transition::Requeue { record } => {
+                let place = if record.suspect { self.tail() } else { self.head() };
+                self.put(record, place);
+            }
+            Transition::Park { record } => self.put(record, Place::Parked),
+            other => panic!("the model does not know {other:?}"),
+        }
+        Settled::Done
+    }
+
+    fn keep_end(&mut self, outcome: Outcome, keep: Duration) {
+        let until = self.now.after(keep);
+        if until > self.now {
+            self.ends.insert(outcome.id.clone(), End { outcome, until });
+        }
+    }
+
+    pub(crate) fn promote_due(&mut self, max: usize) -> Promoted {
+        let due = self.select(|job| job.due().filter(|due| *due <= self.now));
+        let due: Vec<_> = due.into_iter().take(max.min(MAX_BATCH_JOBS)).collect();
+        let count = due.len();
+        due.into_iter().for_each(|job| self.make_ready(job.record));
+        Promoted { count, next_due: self.next_due(), now: self.now }
+    }
+
+    pub(crate) fn condemn_expired(&mut self, max: usize) -> Condemned {
+        let mut leases: Vec<_> = self.leases.iter().map(|(holder, end)| (*end, holder.clone())).collect();
+        leases.sort();
+        let ended = leases.into_iter().filter(|(end, _)| *end <= self.now).take(max);
+        let incarnations: Vec<_> = ended.map(|(_, incarnation)| incarnation).collect();
+        for incarnation in &incarnations {
+            self.leases.remove(incarnation);
+            self.workers.remove(incarnation);
+            self.lost.insert(incarnation.clone());
+        }
+        let next_expiry = self.leases.values().min().copied();
+        Condemned { incarnations, next_expiry, next_due: self.next_due(), now: self.now }
+    }
+
+    pub(crate) fn held_deliveries(&self, incarnation: &Incarnation, max: usize) -> Vec<Delivery> {
+        let held = self.select(|job| job.held_by(incarnation).map(|fence| (fence, job.id().clone())));
+        let deliver = |job: Job| {
+            let fence = job.held_by(incarnation)?;
+            Some(Delivery { lease: Lease { holder: incarnation.clone(), fence }, record: job.record })
+        };
+        held.into_iter().filter_map(deliver).take(max).collect()
+    }
+
+    pub(crate) fn finish_drain(&mut self, incarnation: &Incarnation) -> bool {
+        self.held(incarnation).is_empty() && self.lost.remove(incarnation)
+    }
+
+    pub(crate) fn release_parked(&mut self, tasks: &[TaskName], max: usize) -> usize {
+        let known = |job: &Job| job.place == Place::Parked && tasks.contains(&job.record.task);
+        let parked = self.select(|job| known(job).then_some(job.record.since));
+        let released: Vec<_> = parked.into_iter().take(max.min(MAX_BATCH_JOBS)).collect();
+        let count = released.len();
+        released.into_iter().for_each(|job| self.make_ready(job.record));
+        count
+    }
+
+    pub(crate) fn prune(&mut self, dead_retention: Duration, max: usize) -> Pruned {
+        let now = self.now;
+        let is_old = |since: Timestamp, age: Duration| since.after(age) < now;
+        let dead = self.select(|job| {
+            (job.place == Place::Dead && is_old(job.record.since, dead_retention)).then_some(job.record.since)
+        });
+        let dead: Vec<_> = dead.iter().take(max).map(|job| job.id().clone()).collect();
+        dead.iter().for_each(|id| drop(self.jobs.remove(id)));
+        let over = self.ends.iter().filter(|(_, end)| end.until <= now).map(|(id, _)| id.clone());
+        let over: Vec<_> = over.take(max).collect();
+        over.iter().for_each(|id| drop(self.ends.remove(id)));
+        let idle = |incarnation: &Incarnation| !self.leases.contains_key(incarnation);
+        let stale = self.workers.iter().filter(|(id, worker)| is_old(worker.seen, REGISTRATION_TTL) && idle(id));
+        let stale: Vec<_> = stale.map(|(incarnation, _)| incarnation.clone()).take(max).collect();
+        stale.iter().for_each(|incarnation| drop(self.workers.remove(incarnation)));
+        Pruned { dead: dead.len(), results: over.len(), workers: stale.len() }
+    }
+}

@@ -1,0 +1,109 @@
+//! Workers that are killed, stopped and told to end, as real processes on both stores.
+
+mod support;
+
+use celeriac::broker::{Inspector as _, JobFilter};
+use serde_json::value::RawValue;
+use support::{Bench, wait_for};
+
+/// Enqueues `count` jobs of the task `note` and returns their ids.
+async fn enqueue(bench: &Bench, count: usize) -> Vec<String> {
+    let client = bench.client().await;
+    let signature = || celeriac::Signature::new("note", RawValue::from_string("{}".into()).unwrap());
+    let accepted = client.enqueue_all((0..count).map(|_| signature()).collect()).await.unwrap();
+    client.close().await;
+    accepted.into_iter().map(|(id, _)| id.to_string()).collect()
+}
+
+/// Waits for the results of all jobs.
+async fn finish(bench: &Bench, ids: &[String]) {
+    let client = bench.client().await;
+    for id in ids {
+        let outcome = client.broker().wait_result(&id.parse().unwrap()).await.unwrap();
+        assert_eq!(outcome.state.as_str(), "succeeded", "{id}: {:?}", outcome.error);
+    }
+}
+
+async fn killed_workers_lose_nothing(bench: Bench) {
+    bench.task("echo $CELERIAC_JOB_ID >> $LEDGER; sleep 0.02");
+    let ids = enqueue(&bench, 500).await;
+    for (worker, lines) in [("first", 50), ("second", 250)] {
+        let process = bench.worker(worker, &["-c", "8"]);
+        wait_for("progress", || (bench.ledger_lines() >= lines).then_some(()));
+        process.kill();
+    }
+    let _third = bench.worker("third", &["-c", "8"]);
+    finish(&bench, &ids).await;
+    let ledger = bench.ledger();
+    assert_eq!(ledger.len(), 500, "every job ran");
+    let again: usize = ledger.values().map(|runs| runs - 1).sum();
+    assert!(again <= 16, "{again} re-runs, and at most 2 x 8 jobs were running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_workers_lose_nothing_on_sqlite() {
+    killed_workers_lose_nothing(Bench::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_workers_lose_nothing_on_redis() {
+    killed_workers_lose_nothing(Bench::redis()).await;
+}
+
+/// The first attempt waits for a file, so that it ends after another worker has taken the job.
+async fn a_paused_worker_cannot_settle_what_it_lost(bench: Bench) {
+    bench.task(
+        "echo $CELERIAC_ATTEMPT >> $LEDGER; if [ $CELERIAC_ATTEMPT = 1 ]; then while [ ! -e go ]; do sleep 0.05; done; fi; echo $CELERIAC_ATTEMPT",
+    );
+    let ids = enqueue(&bench, 1).await;
+    let paused = bench.worker("paused", &["-c", "1"]);
+    wait_for("the first attempt", || bench.ledger().contains_key("1").then_some(()));
+    paused.signal("STOP");
+    let _other = bench.worker("other", &["-c", "1"]);
+    finish(&bench, &ids).await;
+    std::fs::write(bench.path("go"), "").unwrap();
+    paused.signal("CONT");
+    bench.wait_for_text("paused.log", "LeaseLost");
+    let client = bench.client().await;
+    let outcome = client.broker().result(&ids[0].parse().unwrap()).await.unwrap().unwrap();
+    let result = outcome.result.as_ref().map(|result| result.get());
+    assert_eq!((outcome.attempt, result, outcome.losses), (2, Some("2"), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_worker_cannot_settle_what_it_lost_on_sqlite() {
+    a_paused_worker_cannot_settle_what_it_lost(Bench::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_worker_cannot_settle_what_it_lost_on_redis() {
+    a_paused_worker_cannot_settle_what_it_lost(Bench::redis()).await;
+}
+
+async fn a_worker_told_to_end_hands_its_jobs_back(bench: Bench) {
+    bench.task("echo $CELERIAC_ATTEMPT >> $LEDGER; while [ ! -e go ]; do sleep 0.05; done");
+    let ids = enqueue(&bench, 3).await;
+    let mut worker = bench.worker("leaving", &["-c", "2", "--grace", "1s"]);
+    wait_for("two running jobs", || (bench.ledger_lines() >= 2).then_some(()));
+    worker.signal("TERM");
+    assert!(worker.wait().success(), "exit code 0 after SIGTERM");
+    let client = bench.client().await;
+    let mut filter = JobFilter::default();
+    filter.limit = 10;
+    let waiting = client.broker().jobs(&filter).await.unwrap();
+    let attempts: Vec<u32> = waiting.iter().map(|job| job.attempt).collect();
+    assert_eq!(attempts, [0, 0, 0], "handed back at once and no attempt spent");
+    std::fs::write(bench.path("go"), "").unwrap();
+    let _other = bench.worker("other", &[]);
+    finish(&bench, &ids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_told_to_end_hands_its_jobs_back_on_sqlite() {
+    a_worker_told_to_end_hands_its_jobs_back(Bench::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_told_to_end_hands_its_jobs_back_on_redis() {
+    a_worker_told_to_end_hands_its_jobs_back(Bench::redis()).await;
+}

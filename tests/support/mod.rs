@@ -1,0 +1,134 @@
+//! What the end-to-end tests share: real worker processes, a ledger that handlers write, and waiting for events.
+#![expect(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use celeriac::Client;
+use celeriac_testkit::{RedisOptions, RedisServer};
+use tempfile::TempDir;
+
+/// How long an awaited event may take before the test fails. Far above what is normal: machines are noisy.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A store of the test's own, and a folder for its files.
+pub struct Bench {
+    pub folder: TempDir,
+    pub redis: Option<RedisServer>,
+    pub url: String,
+}
+
+impl Bench {
+    /// On a SQLite file in the folder.
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("queue.db").display());
+        Self { folder, redis: None, url }
+    }
+
+    /// On a redis-server of its own, with an append-only file.
+    pub fn redis() -> Self {
+        let redis = RedisServer::start(&RedisOptions::default().append_only());
+        let url = redis.url().expose();
+        Self { folder: tempfile::tempdir().unwrap(), redis: Some(redis), url }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a celeriac.toml with one task `note` that runs this shell script; `$LEDGER` is the ledger's path.
+    pub fn task(&self, script: &str) {
+        let ledger = self.path("ledger");
+        let toml = format!(
+            "[tasks.note]\ncommand = [\"sh\", \"-c\", '''{script}''']\nretries = 3\nenv = {{ LEDGER = \"{}\" }}\n",
+            ledger.display()
+        );
+        std::fs::write(self.path("celeriac.toml"), toml).unwrap();
+    }
+
+    /// A celeriac command in the folder, on the store.
+    pub fn celeriac(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_celeriac"));
+        command.args(arguments).current_dir(self.folder.path()).env("CELERIAC_BROKER", &self.url);
+        command
+    }
+
+    /// Starts a worker; what it says goes to `NAME.log`.
+    pub fn worker(&self, name: &str, arguments: &[&str]) -> Process {
+        let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
+        let mut command = self.celeriac(&["worker", "--name", name, "--lease", "2s"]);
+        let child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Process { child }
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.url).await.unwrap()
+    }
+
+    /// The lines that handlers wrote, counted.
+    pub fn ledger(&self) -> BTreeMap<String, usize> {
+        let mut lines = BTreeMap::new();
+        let text = std::fs::read_to_string(self.path("ledger")).unwrap_or_default();
+        text.lines().for_each(|line| *lines.entry(line.to_owned()).or_default() += 1);
+        lines
+    }
+
+    pub fn ledger_lines(&self) -> usize {
+        self.ledger().values().sum()
+    }
+
+    /// Waits until a file of the folder holds a text.
+    pub fn wait_for_text(&self, file: &str, text: &str) {
+        let path = self.path(file);
+        wait_for(&format!("{text:?} in {file}"), || read(&path).contains(text).then_some(()));
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Polls until the condition answers; panics with its name when patience ends.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = condition() {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A child process that is killed by its id when the test forgets it.
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success(), "kill -s {name}");
+    }
+
+    /// Kills it without warning.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the end of a process", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
