@@ -1,11 +1,13 @@
 //! The flights example as a person runs it, against numbers that this file computes by itself in one plain pass.
 
+#[path = "support/example.rs"]
+mod example;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::SystemTime;
+use std::process::Output;
 
 use celeriac_testkit::shared_redis;
 use flate2::Compression;
@@ -14,23 +16,8 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Runs the example. `cargo test` builds examples with the tests, beside the directory of the test itself; but it does not
-/// when a single test is named, and a test of an old program would say nothing.
 fn flights(arguments: &[&str]) -> Output {
-    let test = std::env::current_exe().unwrap();
-    let example = test.ancestors().nth(2).unwrap().join("examples").join("flights");
-    let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights")).unwrap();
-    let changed = sources.map(|source| modified(&source.unwrap().path())).max();
-    assert!(
-        example.is_file() && Some(modified(&example)) >= changed,
-        "{} is missing or old; run cargo build --example flights",
-        example.display()
-    );
-    Command::new(example).args(arguments).output().unwrap()
-}
-
-fn modified(path: &Path) -> SystemTime {
-    fs::metadata(path).unwrap().modified().unwrap()
+    example::run("flights", arguments)
 }
 
 /// The JSON of a run that must succeed.

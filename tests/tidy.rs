@@ -46,7 +46,8 @@ fn read(path: &str) -> String {
 }
 
 fn rust_files() -> Vec<String> {
-    let files: Vec<_> = ["benches", "crates", "examples", "src", "tests"].iter().flat_map(|at| files(at, "rs")).collect();
+    let files: Vec<_> =
+        ["benches", "crates", "examples", "src", "tests"].iter().flat_map(|at| files(at, "rs")).collect();
     assert!(files.len() > 20, "this test has lost sight of the source");
     files
 }
@@ -102,7 +103,8 @@ fn crates_use_each_other_only_along_the_arrows() {
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let manifest: toml::Table = read(&format!("crates/{name}/Cargo.toml")).parse().unwrap();
-        let allowed = arrows.get(name.as_str()).unwrap_or_else(|| panic!("name the arrows of crates/{name} in {}", file!()));
+        let allowed =
+            arrows.get(name.as_str()).unwrap_or_else(|| panic!("name the arrows of crates/{name} in {}", file!()));
         for kind in ["dependencies", "build-dependencies"] {
             let used = own_dependencies(&manifest, kind);
             assert!(used.iter().all(|used| allowed.contains(&used.as_str())), "crates/{name} uses {used:?}");
@@ -170,7 +172,8 @@ fn nothing_panics_without_the_reason_why_it_cannot() {
 fn a_panic_is_seen_in_code_and_not_in_tests_or_comments() {
     assert_eq!(bare_panics("let x = y.unwrap();\n"), [".unwrap()"]);
     assert_eq!(bare_panics("y.expect(\n    \"broken\",\n);"), [".expect(\"broken\","]);
-    let fine = "/// y.unwrap()\ny.expect(\"a map has no two equal keys\");\n#[cfg(test)]\nmod tests {\n    y.unwrap();\n}\n";
+    let fine =
+        "/// y.unwrap()\ny.expect(\"a map has no two equal keys\");\n#[cfg(test)]\nmod tests {\n    y.unwrap();\n}\n";
     assert!(bare_panics(fine).is_empty());
     assert_eq!(bare_panics(&format!("{fine}z.unwrap();")), [".unwrap()"]);
     assert_eq!(bare_panics("#[cfg(test)]\nmod tests;\nz.unwrap();"), [".unwrap()"]);
