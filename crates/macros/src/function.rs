@@ -4,6 +4,7 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
 use syn::{Attribute, Expr, Ident, Lit, LitStr, Meta, ReturnType, Safety, Signature, Type, Visibility};
 
 use crate::diagnostics::Errors;
@@ -116,11 +117,19 @@ fn generated(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
 
+/// The token with such a span; what stands in the parentheses of `pub(crate)` has no part in where a lint looks.
+fn generated_token(mut token: TokenTree) -> TokenTree {
+    token.set_span(generated(token.span()));
+    token
+}
+
 fn task(parts: &Parts<'_>) -> TokenStream {
     let Options { name, root, .. } = parts.options;
     let cfg: Vec<_> = with_name(&parts.function.attributes, "cfg").collect();
     let struct_name = struct_name(parts.function);
     let output = &parts.output;
+    // A type that is no result is an error of the type that was written.
+    let output = quote_spanned!(output.span()=> <#output as #root::TaskResult>::Output);
     let options = parts.options.options_fn();
     let arguments = arguments(parts);
     let task_fn = task_fn(parts);
@@ -132,7 +141,7 @@ fn task(parts: &Parts<'_>) -> TokenStream {
         #[automatically_derived]
         impl #root::Task for #struct_name {
             const NAME: &'static str = #name;
-            type Output = <#output as #root::TaskResult>::Output;
+            type Output = #output;
             #options
         }
 
@@ -154,6 +163,7 @@ fn struct_name(function: &Function) -> Ident {
 fn arguments(parts: &Parts<'_>) -> TokenStream {
     let root = &parts.options.root;
     let Function { visibility, attributes, .. } = parts.function;
+    let visibility: TokenStream = visibility.to_token_stream().into_iter().map(generated_token).collect();
     let struct_name = struct_name(parts.function);
     let docs = docs(parts);
     let deprecated = with_name(attributes, "deprecated");
@@ -225,10 +235,15 @@ fn task_fn(parts: &Parts<'_>) -> TokenStream {
         }
     }
     // What the handler trait asks for is asked of the user's function, so that is where its errors point.
-    let handler = quote_spanned!(generated(function.span())=> |#job: Self, #(#inputs),*| #function(#(#values),*));
+    let handler =
+        quote_spanned!(generated(function.span())=> |#job: Self, #(#inputs),*| sendable(#function(#(#values),*)));
+    // `sendable` asks for nothing the handler trait does not, but there the compiler says which value cannot be sent.
     quote! {
         impl #root::TaskFn for #struct_name {
             fn register(tasks: #root::Tasks) -> #root::Tasks {
+                fn sendable<F: ::core::future::Future + ::core::marker::Send>(future: F) -> F {
+                    future
+                }
                 tasks.handle(#handler)
             }
         }

@@ -61,8 +61,11 @@ fn the_expansion_is_the_one_a_person_would_write() {
         #[automatically_derived]
         impl c::TaskFn for summarise {
             fn register(tasks: c::Tasks) -> c::Tasks {
+                fn sendable<F: ::core::future::Future + ::core::marker::Send>(future: F) -> F {
+                    future
+                }
                 tasks.handle(|job: Self, given_2: Context, given_3: State<Db>|
-                    summarise(job.month, job.dry_run, given_2, given_3))
+                    sendable(summarise(job.month, job.dry_run, given_2, given_3)))
             }
         }
     };
