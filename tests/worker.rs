@@ -217,7 +217,8 @@ async fn a_blocked_runtime_keeps_its_lease() {
             std::thread::sleep(Duration::from_secs(3));
             Ok(1)
         }
-        let worker = Worker::builder(broker, Tasks::new().task::<block>()).lease(Duration::from_secs(1)).build().unwrap();
+        let worker =
+            Worker::builder(broker, Tasks::new().task::<block>()).lease(Duration::from_secs(1)).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let handle = worker.handle();
         runtime.block_on(async move {
@@ -271,9 +272,8 @@ async fn a_command_is_killed_with_its_children_at_the_time_limit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let script = format!("sh -c 'echo $$ > {0}.part; mv {0}.part {0}; sleep 600' & wait", file.display());
-    let command = CommandTask::new("shell", "sh", vec!["-c".into(), script])
-        .retries(0)
-        .timeout(Duration::from_millis(500));
+    let command =
+        CommandTask::new("shell", "sh", vec!["-c".into(), script]).retries(0).timeout(Duration::from_millis(500));
     let _worker = start(&client, Tasks::new().command(command));
     let job = client.enqueue_signature(Signature::new("shell", json("{}"))).await.unwrap();
     job.result().await.unwrap_err();
@@ -302,7 +302,10 @@ async fn what_cannot_run_is_refused_before_it_starts() {
     let client = client().await;
     let refusal = |tasks: Tasks| Worker::builder(&client, tasks).build().unwrap_err();
     let missing = refusal(Tasks::new().task::<gate>());
-    assert!(missing.to_string().contains("\"gate\" needs State<") && missing.to_string().contains("Shared"), "{missing}");
+    assert!(
+        missing.to_string().contains("\"gate\" needs State<") && missing.to_string().contains("Shared"),
+        "{missing}"
+    );
     assert!(matches!(refusal(Tasks::new()), WorkerError::Tasks(TasksError::Empty)));
     let twice = refusal(Tasks::new().task::<add>().merge(Tasks::new().task::<add>()));
     assert!(matches!(twice, WorkerError::Tasks(TasksError::Duplicate(name)) if name == "add"));
