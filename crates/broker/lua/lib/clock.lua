@@ -1,0 +1,16 @@
+-- The time of a call. Numbers are doubles here: exact up to 2^53, but tostring would cut them to 14 digits.
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- Answers milliseconds and microseconds: of the server, or of the manual clock whose milliseconds are in `override`.
+local function clock(override)
+  if override ~= '' then
+    local millis = tonumber(override)
+    return millis, millis * 1000
+  end
+  local time = redis.call('TIME')
+  local seconds, micros = tonumber(time[1]), tonumber(time[2])
+  return seconds * 1000 + math.floor(micros / 1000), seconds * 1000000 + micros
+end

@@ -1,0 +1,17 @@
+-- PURPOSE: pauses or resumes a queue; resuming wakes a worker.
+-- PRECONDITION: none.
+-- KEYS: 1 queues, 2 alarm.
+-- ARGV: 1 name, 2 paused.
+-- RETURNS: {done}.
+local queues = KEYS[1]
+local alarm = KEYS[2]
+local name = ARGV[1]
+local paused = ARGV[2]
+
+redis.call('HDEL', queues, '')
+redis.call('LLEN', alarm)
+redis.call('HSET', queues, name, paused)
+if paused == '0' then
+  wake(alarm)
+end
+return {'done'}

@@ -1,0 +1,161 @@
+//! One connection that is opened when it is needed, shared by all callers, and left when it is no good any more.
+//!
+//! redis-rs keeps a connection to a demoted primary for ever, and answers from a broken one with errors only. So
+//! this module decides after each error whether the next call opens another. The runtime that opens a connection drives it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisError, Value};
+use tokio::sync::Mutex;
+
+use super::errors;
+use super::replies::Reply;
+use super::script::Call;
+use crate::error::BrokerError;
+use crate::store_url::StoreUrl;
+
+/// How long opening a connection may take.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a command may take that does not wait for anything.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// When a silent connection is probed, and how long sent bytes may stay unacknowledged: half-open connections end by it.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Where connections lead.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    client: Client,
+    /// The store in words, without its password.
+    pub(super) store: Arc<str>,
+}
+
+impl Target {
+    pub(super) fn new(url: &StoreUrl) -> Result<Self, BrokerError> {
+        if url.address().starts_with("rediss://") && !cfg!(feature = "tls") {
+            let message = format!("{url} needs TLS, which this build leaves out; build with the feature `tls`");
+            return Err(BrokerError::Invalid(message));
+        }
+        let store: Arc<str> = url.to_string().into();
+        let invalid = |error: RedisError| BrokerError::Invalid(format!("{store} cannot be used: {error}"));
+        let info = url.address().into_connection_info().map_err(invalid)?;
+        let client = Client::open(info.set_tcp_settings(tcp())).map_err(invalid)?;
+        Ok(Self { client, store })
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn info(&self) -> ConnectionInfo {
+        self.client.get_connection_info().clone()
+    }
+}
+
+fn tcp() -> TcpSettings {
+    let keepalive = TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE / 4);
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(SILENCE);
+    settings
+}
+
+/// The timeouts of commands; redis-rs would give up after half a second.
+pub(super) fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: Option<MultiplexedConnection>,
+    /// Counts the connections, so that a caller leaves the one that failed and not its successor.
+    number: u64,
+    /// Counts failed attempts, and keeps the newest error, for callers that queued up behind the attempt.
+    failures: u64,
+    failure: Option<BrokerError>,
+}
+
+/// A connection that is opened when it is needed.
+#[derive(Debug)]
+pub(super) struct Link {
+    target: Target,
+    state: Mutex<State>,
+    failures_seen: std::sync::atomic::AtomicU64,
+}
+
+impl Link {
+    pub(super) fn new(target: &Target) -> Self {
+        Self { target: target.clone(), state: Mutex::default(), failures_seen: 0.into() }
+    }
+
+    /// Runs a command and answers its value.
+    pub(super) async fn command(&self, command: &Cmd) -> Result<Value, BrokerError> {
+        let (mut connection, number) = self.connection().await?;
+        let answer = command.query_async(&mut connection).await;
+        self.judge(answer, number).await
+    }
+
+    /// Runs a command that the server answers after `wait` at the latest.
+    pub(super) async fn waiting(&self, command: &Cmd, wait: Duration) -> Result<Value, BrokerError> {
+        let (mut connection, number) = self.connection().await?;
+        connection.set_response_timeout(wait + RESPONSE_TIMEOUT);
+        let answer = command.query_async(&mut connection).await;
+        self.judge(answer, number).await
+    }
+
+    /// Runs a script.
+    pub(super) async fn call(&self, call: &Call) -> Result<Reply, BrokerError> {
+        let (mut connection, number) = self.connection().await?;
+        let answer = call.run(&mut connection).await;
+        Reply::new(self.judge(answer, number).await?)
+    }
+
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64), BrokerError> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let seen = self.failures_seen.load(SeqCst);
+        let mut state = self.state.lock().await;
+        if let Some(open) = &state.open {
+            return Ok((open.clone(), state.number));
+        }
+        // An attempt failed while this caller waited for its end: that answers this call too.
+        if state.failures != seen
+            && let Some(failure) = &state.failure
+        {
+            return Err(errors::copy(failure));
+        }
+        match self.target.client.get_multiplexed_async_connection_with_config(&config()).await {
+            Ok(open) => {
+                state.number += 1;
+                state.open = Some(open.clone());
+                Ok((open, state.number))
+            }
+            Err(error) => {
+                let error = errors::of_connecting(&self.target.store, error);
+                state.failures += 1;
+                state.failure = Some(errors::copy(&error));
+                self.failures_seen.store(state.failures, SeqCst);
+                Err(error)
+            }
+        }
+    }
+
+    async fn judge(&self, answer: Result<Value, RedisError>, number: u64) -> Result<Value, BrokerError> {
+        match answer {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let failure = errors::of_command(&self.target.store, error);
+                if failure.leave {
+                    let mut state = self.state.lock().await;
+                    if state.number == number {
+                        state.open = None;
+                    }
+                }
+                Err(failure.error)
+            }
+        }
+    }
+}

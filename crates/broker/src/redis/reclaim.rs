@@ -1,0 +1,109 @@
+//! Takes jobs back from workers that vanished, in two steps (condemn, then drain), and cleans up behind time.
+
+use std::time::Duration;
+
+use celeriac_core::{Fence, Incarnation};
+
+use super::fetch::deliveries;
+use super::places::Stored;
+use super::replies::{Status, job_id};
+use super::script::{self, Call};
+use super::session::millis;
+use super::store::RedisBroker;
+use crate::batch::{MAX_BATCH_BYTES, MAX_BATCH_JOBS};
+use crate::delivery::{Condemned, Delivery, Pruned};
+use crate::error::BrokerError;
+
+impl RedisBroker {
+    pub(super) async fn condemn(&self, max: usize) -> Result<Condemned, BrokerError> {
+        let mut call = Call::new(&script::EXPIRED, &[self.keys.leases(), self.keys.scheduled()]);
+        call.arg(self.now_override()).arg(max);
+        let mut reply = self.commands.call(&call).await?;
+        let now = reply.instant()?;
+        let (next_expiry, next_due) = (reply.maybe_instant()?, reply.maybe_instant()?);
+        let expired: Vec<String> = reply.take()?;
+        let mut incarnations = Vec::with_capacity(expired.len());
+        for incarnation in expired.into_iter().map(Incarnation::from_stored) {
+            if self.condemn_one(&incarnation).await? {
+                incarnations.push(incarnation);
+            }
+        }
+        Ok(Condemned { incarnations, next_expiry, next_due, now })
+    }
+
+    async fn condemn_one(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
+        let keys = &self.keys;
+        let list = [keys.leases(), keys.lost(), keys.workers(), keys.worker(incarnation)];
+        let mut call = Call::new(&script::CONDEMN, &list);
+        call.arg(self.now_override()).arg(incarnation.as_str());
+        Ok(self.commands.call(&call).await?.status() == Status::Done)
+    }
+
+    pub(super) async fn lost_incarnations(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(self.keys.lost()).arg(0).arg(max - 1);
+        Ok(self.ids(&command).await?.into_iter().map(Incarnation::from_stored).collect())
+    }
+
+    pub(super) async fn held_jobs(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError> {
+        let mut call = Call::new(&script::HELD, &[self.keys.running(incarnation), self.keys.jobs()]);
+        call.arg(max.min(MAX_BATCH_JOBS)).arg(MAX_BATCH_BYTES);
+        let mut values = self.commands.call(&call).await?.take::<Vec<redis::Value>>()?.into_iter();
+        let mut held = Vec::with_capacity(values.len() / 3);
+        while let (Some(id), Some(fence), Some(record)) = (values.next(), values.next(), values.next()) {
+            let read = redis::from_redis_value::<(String, u64, Vec<u8>)>(redis::Value::Array(vec![id, fence, record]));
+            let (id, fence, record) =
+                read.map_err(|error| BrokerError::Corrupt { what: "an answer", detail: error.to_string() })?;
+            held.push((id, Fence::new(fence), record));
+        }
+        let (jobs, odd) = deliveries(incarnation, held.into_iter())?;
+        self.shelve(incarnation, &odd).await?;
+        Ok(jobs)
+    }
+
+    pub(super) async fn forget_lost(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
+        let keys = &self.keys;
+        let list = [keys.lost(), keys.running(incarnation), keys.jobs(), keys.control(incarnation)];
+        let mut call = Call::new(&script::FINISH_DRAIN, &list);
+        call.arg(incarnation.as_str());
+        Ok(self.commands.call(&call).await?.status() == Status::Done)
+    }
+
+    pub(super) async fn clean_up(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
+        let keys = &self.keys;
+        let mut call = Call::new(&script::STALE, &[keys.dead(), keys.workers(), keys.jobs()]);
+        call.arg(self.now_override()).arg(millis(dead_retention)).arg(max.min(MAX_BATCH_JOBS)).arg(MAX_BATCH_BYTES);
+        let mut reply = self.commands.call(&call).await?;
+        let dead = reply.pairs::<String, Vec<u8>>()?;
+        let stale: Vec<String> = reply.take()?;
+        let mut pruned = Pruned { dead: self.bury(&dead, dead_retention).await?, ..Pruned::default() };
+        for incarnation in stale.into_iter().map(Incarnation::from_stored) {
+            pruned.workers += usize::from(self.forget_worker(&incarnation).await?);
+        }
+        Ok(pruned)
+    }
+
+    async fn bury(&self, dead: &[(String, Vec<u8>)], retention: Duration) -> Result<usize, BrokerError> {
+        if dead.is_empty() {
+            return Ok(0);
+        }
+        let mut call = Call::new(&script::BURY, &[self.keys.dead(), self.keys.jobs(), self.keys.counts()]);
+        call.arg(self.now_override()).arg(millis(retention));
+        for (id, bytes) in dead {
+            let stored = Stored::decode(&job_id(id)?, bytes);
+            call.arg(id).arg(if bytes.is_empty() { "" } else { stored.queue().as_str() });
+        }
+        self.commands.call(&call).await?.take()
+    }
+
+    async fn forget_worker(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
+        let keys = &self.keys;
+        let list = [keys.workers(), keys.leases(), keys.worker(incarnation), keys.control(incarnation)];
+        let mut call = Call::new(&script::FORGET_WORKER, &list);
+        call.arg(self.now_override()).arg(incarnation.as_str());
+        Ok(self.commands.call(&call).await?.status() == Status::Done)
+    }
+}

@@ -1,0 +1,141 @@
+//! Reads what scripts answer: the status word first, then values in the order that the script's header names.
+
+use std::collections::VecDeque;
+
+use celeriac_core::{Fence, JobId, Timestamp};
+use redis::{FromRedisValue, Value};
+
+use crate::error::BrokerError;
+
+/// The status words of all scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// It was carried out.
+    Done,
+    /// The batch was applied now.
+    Applied,
+    /// It was carried out when an earlier copy arrived.
+    Again,
+    /// The batch is not the next one.
+    Gap,
+    /// The registration has ended or a newer connection exists.
+    SessionLost,
+    /// What should be changed is not there (any more).
+    NotHeld,
+}
+
+impl Status {
+    fn from_word(word: &[u8]) -> Option<Self> {
+        Some(match word {
+            b"done" => Self::Done,
+            b"applied" => Self::Applied,
+            b"again" => Self::Again,
+            b"gap" => Self::Gap,
+            b"session-lost" => Self::SessionLost,
+            b"not-held" => Self::NotHeld,
+            _ => return None,
+        })
+    }
+}
+
+/// The answer of a script, read from the front.
+#[derive(Debug)]
+pub(super) struct Reply {
+    status: Status,
+    values: VecDeque<Value>,
+}
+
+fn odd(detail: impl ToString) -> BrokerError {
+    BrokerError::Corrupt { what: "an answer", detail: detail.to_string() }
+}
+
+fn read<T: FromRedisValue>(value: Value) -> Result<T, BrokerError> {
+    T::from_redis_value(value).map_err(odd)
+}
+
+impl Reply {
+    pub(super) fn new(value: Value) -> Result<Self, BrokerError> {
+        let Value::Array(values) = value else { return Err(odd("no list")) };
+        let mut values = VecDeque::from(values);
+        let word: Vec<u8> = read(values.pop_front().unwrap_or(Value::Nil))?;
+        let status = Status::from_word(&word).ok_or_else(|| odd(String::from_utf8_lossy(&word)))?;
+        Ok(Self { status, values })
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The answer, unless the session is not the newest.
+    pub(super) fn in_session(self) -> Result<Self, BrokerError> {
+        if self.status == Status::SessionLost { Err(BrokerError::SessionLost) } else { Ok(self) }
+    }
+
+    /// The next value.
+    pub(super) fn take<T: FromRedisValue>(&mut self) -> Result<T, BrokerError> {
+        read(self.values.pop_front().ok_or_else(|| odd("a value is missing"))?)
+    }
+
+    /// The next value, an instant.
+    pub(super) fn instant(&mut self) -> Result<Timestamp, BrokerError> {
+        self.take().map(Timestamp::from_millis)
+    }
+
+    /// The next value, an instant or an empty text.
+    pub(super) fn maybe_instant(&mut self) -> Result<Option<Timestamp>, BrokerError> {
+        Ok(self.maybe_number()?.map(Timestamp::from_millis))
+    }
+
+    /// The next value, a number or an empty text.
+    pub(super) fn maybe_number(&mut self) -> Result<Option<u64>, BrokerError> {
+        let text: String = self.take()?;
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(odd) }
+    }
+
+    /// The next value, a list whose items come in pairs.
+    pub(super) fn pairs<A: FromRedisValue, B: FromRedisValue>(&mut self) -> Result<Vec<(A, B)>, BrokerError> {
+        let mut items = self.take::<Vec<Value>>()?.into_iter();
+        let mut pairs = Vec::with_capacity(items.len() / 2);
+        while let Some(first) = items.next() {
+            pairs.push((read(first)?, read(items.next().unwrap_or(Value::Nil))?));
+        }
+        Ok(pairs)
+    }
+
+    /// The next value, what a worker holds.
+    pub(super) fn held(&mut self) -> Result<Vec<(JobId, Fence)>, BrokerError> {
+        let pairs = self.pairs::<String, u64>()?;
+        pairs.into_iter().map(|(id, fence)| Ok((job_id(&id)?, Fence::new(fence)))).collect()
+    }
+}
+
+/// An id that the store kept.
+pub(super) fn job_id(text: &str) -> Result<JobId, BrokerError> {
+    JobId::new(text).map_err(|error| BrokerError::Corrupt { what: "a job id", detail: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_reply_is_read_from_the_front() {
+        let held = Value::Array(vec![text("a"), text("7")]);
+        let mut reply = Reply::new(Value::Array(vec![text("done"), text("5"), text(""), held])).unwrap();
+        assert_eq!(reply.status(), Status::Done);
+        assert_eq!(reply.instant().unwrap(), Timestamp::from_millis(5));
+        assert_eq!(reply.maybe_instant().unwrap(), None);
+        assert_eq!(reply.held().unwrap(), [(JobId::new("a").unwrap(), Fence::new(7))]);
+        assert!(reply.take::<String>().is_err());
+    }
+
+    #[test]
+    fn an_unknown_word_is_an_error() {
+        assert!(Reply::new(Value::Array(vec![text("maybe")])).is_err());
+        assert!(Reply::new(Value::Nil).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! The Lua scripts and how one is called.
+//!
+//! A script is joined from the helpers it names and its own file in `lua/`. Each has one typed caller in this folder.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
+
+macro_rules! script {
+    ($name:ident, $file:literal, [$($lib:literal),*]) => {
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(concat!(
+                $(include_str!(concat!("../../lua/lib/", $lib, ".lua")), "\n",)*
+                include_str!(concat!("../../lua/", $file, ".lua"))
+            ))
+        });
+    };
+}
+
+script!(ENQUEUE, "enqueue", ["clock", "record", "queue"]);
+script!(REGISTER, "register", ["clock", "guard"]);
+script!(RECONCILE, "reconcile", ["clock", "guard", "queue", "held"]);
+script!(HEARTBEAT, "heartbeat", ["clock", "guard", "queue", "held"]);
+script!(DEREGISTER, "deregister", ["clock", "guard", "queue", "held"]);
+script!(FETCH, "fetch", ["clock", "record", "guard", "queue", "held", "ready"]);
+script!(SHELVE, "shelve", ["clock", "record", "guard", "queue", "held", "ready"]);
+script!(SETTLE, "settle", ["clock", "record", "guard", "queue", "held"]);
+script!(DUE, "due", ["clock", "queue"]);
+script!(PROMOTE, "promote", ["clock", "record", "queue", "ready"]);
+script!(RELEASE, "release", ["clock", "record", "queue", "ready"]);
+script!(RETRY_DEAD, "retry_dead", ["clock", "record", "queue", "ready"]);
+script!(EXPIRED, "expired", ["clock", "queue"]);
+script!(CONDEMN, "condemn", ["clock", "guard"]);
+script!(HELD, "held", ["queue", "held"]);
+script!(FINISH_DRAIN, "finish_drain", ["queue", "held"]);
+script!(STALE, "stale", ["clock"]);
+script!(BURY, "bury", ["clock"]);
+script!(FORGET_WORKER, "forget_worker", ["clock"]);
+script!(PAUSE, "pause", ["queue"]);
+script!(WAKE, "wake", ["queue"]);
+script!(SURVEY, "survey", ["clock", "record"]);
+script!(TALLY, "tally", ["clock", "record", "queue", "held"]);
+
+/// One call of a script, written straight into the command's buffer.
+pub(super) struct Call {
+    script: &'static Script,
+    command: Cmd,
+}
+
+impl Call {
+    pub(super) fn new<K: AsRef<str>>(script: &'static Script, keys: &[K]) -> Self {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(script.get_hash()).arg(keys.len());
+        keys.iter().for_each(|key| {
+            command.arg(key.as_ref());
+        });
+        Self { script, command }
+    }
+
+    pub(super) fn arg(&mut self, value: impl ToRedisArgs) -> &mut Self {
+        self.command.arg(value);
+        self
+    }
+
+    /// Runs it. A server that does not know the script has carried nothing out, so it is loaded and called again.
+    pub(super) async fn run(&self, connection: &mut impl redis::aio::ConnectionLike) -> RedisResult<Value> {
+        match self.command.query_async(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(connection).await?;
+                self.command.query_async(connection).await
+            }
+            answer => answer,
+        }
+    }
+}
