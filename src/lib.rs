@@ -3,6 +3,9 @@
 //! A *task* is an async function with a name; a *job* is one request to run it. Producers enqueue jobs, workers run them, and a
 //! store keeps them in between: a SQLite file with no server at all, or Redis, by changing one URL.
 
+#[cfg(feature = "cli")]
+mod cli;
+
 pub use celeriac_broker as broker;
 pub use celeriac_client::{
     Client, ClientBuilder, Enqueue, EnqueueError, EnqueueMany, EnqueueManyError, JobHandle, ResultError, Signature,
@@ -19,6 +22,8 @@ pub use celeriac_worker::{
     CommandTask, Context, FromContext, Handler, State, States, Summary, TaskFn, Tasks, TasksError, Worker,
     WorkerBuilder, WorkerError, WorkerHandle,
 };
+#[cfg(feature = "cli")]
+pub use cli::cli;
 
 /// What generated code refers to. Not part of the public interface.
 #[doc(hidden)]

@@ -127,7 +127,9 @@ impl Client {
         self.inner.coalescer.close().await;
     }
 
-    pub(crate) fn handle_to<R>(&self, id: JobId) -> JobHandle<R> {
+    /// A handle to a job that was enqueued elsewhere, whose result is an `R`; [`Client::handle`] takes that type from the task.
+    #[must_use]
+    pub fn handle_to<R>(&self, id: JobId) -> JobHandle<R> {
         JobHandle::new(id, self.inner.broker.clone())
     }
 

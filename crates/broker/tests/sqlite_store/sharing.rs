@@ -99,15 +99,17 @@ async fn an_idle_worker_wakes_for_a_due_time_earlier_than_it_knew() {
     producer.enqueue(&producing, vec![late]).await;
     let queues = [queue()];
     let wait = waiting.wait_for_work(&session, &queues, Duration::from_secs(3600));
-    let early = async {
-        // Whether the wait has begun or not: a due time that moved on is seen either way.
-        for seconds in (0..20).rev() {
-            producer.enqueue(&producing, vec![new_job(Start::After(Duration::from_secs(100 + seconds)))]).await;
-            tokio::task::yield_now().await;
+    // Whenever the wait looks for the first time, an earlier due time comes after it.
+    let ever_earlier = async {
+        for seconds in (100..900).rev() {
+            producer.enqueue(&producing, vec![new_job(Start::After(Duration::from_secs(seconds)))]).await;
         }
+        std::future::pending::<()>().await;
     };
-    let (waited, ()) = within(async { tokio::join!(wait, early) }).await;
-    waited.unwrap();
+    let woken = async {
+        tokio::select! { woken = wait => woken, () = ever_earlier => Ok(()) }
+    };
+    within(woken).await.unwrap();
 }
 
 #[test]

@@ -1,0 +1,325 @@
+//! What may be typed. The text of `--help` is in the doc comments here.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use celeriac_core::{DurationError, Incarnation, JobId, QueueName, State, TaskName, parse_duration};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::cli::logging::LogFormat;
+
+/// Where jobs are kept unless something else is said.
+pub(crate) const DEFAULT_STORE: &str = "sqlite:celeriac.db";
+
+/// A task queue: enqueue jobs, run them, look after them.
+#[derive(Debug, Parser)]
+#[command(name = "celeriac", version, max_term_width = 100)]
+#[command(after_help = "Durations: 250ms 10s 5m 2h 7d.\n\
+    Exit codes: 0 done, 1 the job or operation failed, 2 usage, 3 store unreachable, 4 not found, 5 id in use.")]
+pub(crate) struct CommandLine {
+    /// The store: sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://…; ?prefix=NAME separates namespaces
+    /// [default: sqlite:celeriac.db]
+    // The value of the variable is hidden in --help, because it may hold a password.
+    #[arg(long, global = true, value_name = "URL", env = "CELERIAC_BROKER", hide_env_values = true)]
+    pub(crate) broker: Option<String>,
+    /// Answer with exactly one JSON value on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run jobs
+    Worker(WorkerArgs),
+    /// Enqueue a job, or a file of jobs
+    Enqueue(EnqueueArgs),
+    /// Look at jobs
+    #[command(subcommand)]
+    Job(JobVerb),
+    /// Show the result of a job
+    Result(ResultArgs),
+    /// Look at dead jobs, and retry them
+    #[command(subcommand)]
+    Dead(DeadVerb),
+    /// Look at queues, and pause them
+    #[command(subcommand)]
+    Queue(QueueVerb),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// Queues to serve [default: "default" and those of the known tasks]
+    #[arg(short, long = "queue", value_name = "QUEUE", value_delimiter = ',')]
+    pub(crate) queues: Vec<QueueName>,
+    /// Jobs at once [default: 16 for each core; one for each core if all tasks are commands]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    /// File of command tasks [default: celeriac.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of this worker [default: the host's name]
+    #[arg(long, value_parser = worker_name)]
+    pub(crate) name: Option<String>,
+    /// How long a stop may take; what still runs then is handed back
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) grace: Duration,
+    /// How long jobs stay this worker's own after its last heartbeat; at least 1s
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = lease)]
+    pub(crate) lease: Duration,
+    /// End when the queues are empty and nothing is due later
+    #[arg(long)]
+    pub(crate) burst: bool,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").args(["task", "from"]).required(true))]
+pub(crate) struct EnqueueArgs {
+    /// Name of the task
+    pub(crate) task: Option<TaskName>,
+    /// Arguments as JSON, - for standard input [default: {}]
+    #[arg(value_name = "ARGS_JSON", allow_negative_numbers = true, conflicts_with = "from")]
+    pub(crate) args: Option<String>,
+    /// File of jobs, - for standard input: on each line an object with task, args, and the options below by their names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Queue to enqueue on [default: the task's own]
+    #[arg(short, long, conflicts_with = "from")]
+    pub(crate) queue: Option<QueueName>,
+    /// Run it no earlier than this long from now
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with_all = ["at", "from"])]
+    pub(crate) delay: Option<Duration>,
+    /// Run it no earlier than this instant, as in 2030-01-31T10:00:00Z
+    #[arg(long, value_name = "RFC3339", value_parser = instant, conflicts_with = "from")]
+    pub(crate) at: Option<SystemTime>,
+    /// Id of the job; refused while it is in use [default: a new one]
+    #[arg(long, conflicts_with = "from")]
+    pub(crate) id: Option<JobId>,
+    /// How many failures lead to another attempt [default: the task's own, or 25]
+    #[arg(long, value_name = "N", conflicts_with = "from")]
+    pub(crate) retries: Option<u32>,
+    /// How long one attempt may run [default: the task's own, or no limit]
+    #[arg(long, value_name = "DURATION", value_parser = time_limit, conflicts_with = "from")]
+    pub(crate) timeout: Option<Duration>,
+    /// Wait for the end, at most DURATION if given
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = Wait::FOR_EVER)]
+    pub(crate) wait: Option<Wait>,
+    /// File of command tasks, to know their queues [default: celeriac.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobVerb {
+    /// Show all that is known of jobs
+    Get {
+        /// Ids of the jobs
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<JobId>,
+    },
+    /// List jobs that wait, run, are parked or dead
+    List {
+        /// Only jobs in this state
+        #[arg(long)]
+        state: Option<State>,
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Only jobs of this queue
+    #[arg(short, long)]
+    pub(crate) queue: Option<QueueName>,
+    /// Only jobs of this task
+    #[arg(long)]
+    pub(crate) task: Option<TaskName>,
+    /// The most jobs to list
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub(crate) limit: NonZeroUsize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResultArgs {
+    /// Id of the job
+    pub(crate) id: JobId,
+    /// Wait for the end, at most DURATION if given
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = Wait::FOR_EVER)]
+    pub(crate) wait: Option<Wait>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadVerb {
+    /// List dead jobs
+    List(FilterArgs),
+    /// Make dead jobs ready again, with their failures forgotten
+    #[command(group = ArgGroup::new("which").args(["ids", "all"]).required(true))]
+    Retry {
+        /// Ids of the jobs
+        #[arg(value_name = "ID")]
+        ids: Vec<JobId>,
+        /// Retry every dead job
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueVerb {
+    /// List queues and what is in them
+    List,
+    /// Hand out no more jobs of a queue; it goes on accepting them
+    Pause {
+        /// Name of the queue
+        name: QueueName,
+    },
+    /// Hand out jobs of a queue again
+    Resume {
+        /// Name of the queue
+        name: QueueName,
+    },
+}
+
+/// How long to wait for an end; `None` is for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait(pub(crate) Option<Duration>);
+
+impl Wait {
+    const FOR_EVER: &'static str = "forever";
+}
+
+impl FromStr for Wait {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        if text == Self::FOR_EVER { Ok(Self(None)) } else { parse_duration(text).map(|limit| Self(Some(limit))) }
+    }
+}
+
+/// The arguments of this process, with `--wait` told apart from what follows it.
+///
+/// The duration after `--wait` may be left out, so `enqueue --wait TASK` would take the name of the task for it. A duration
+/// begins with a digit.
+pub(crate) fn told_apart(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments = arguments.into_iter().peekable();
+    let mut told = Vec::new();
+    let mut options_end = false;
+    while let Some(argument) = arguments.next() {
+        options_end |= argument == "--";
+        let next = arguments.peek().map(|next| next.as_encoded_bytes());
+        let is_limit = next.and_then(<[u8]>::first).is_none_or(u8::is_ascii_digit);
+        if argument == "--wait" && !options_end && !is_limit {
+            told.push(format!("--wait={}", Wait::FOR_EVER).into());
+        } else {
+            told.push(argument);
+        }
+    }
+    told
+}
+
+/// Reads an instant.
+pub(crate) fn instant(text: &str) -> Result<SystemTime, String> {
+    let instant = text.parse::<jiff::Timestamp>();
+    instant.map(SystemTime::from).map_err(|_| {
+        format!(
+            "{text:?} is no instant; write date, time and zone as in 2030-01-31T10:00:00Z or 2030-01-31T10:00:00+02:00"
+        )
+    })
+}
+
+/// Reads a limit for an attempt.
+pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("a time limit must be longer than zero".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(lease) if lease < Duration::from_secs(1) => Err("a lease must last at least 1s".to_owned()),
+        Ok(lease) => Ok(lease),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn worker_name(text: &str) -> Result<String, String> {
+    Incarnation::generate(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(told_apart(line.split(' ').map(OsString::from)))
+    }
+
+    fn wait_of(line: &str) -> Option<Wait> {
+        match parse(line).unwrap().verb {
+            Verb::Enqueue(args) => args.wait,
+            verb => panic!("{verb:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wait_may_stand_anywhere_with_and_without_its_limit() {
+        let ten = Some(Wait(Some(Duration::from_secs(10))));
+        assert_eq!(wait_of("c enqueue --wait add {}"), Some(Wait(None)));
+        assert_eq!(wait_of("c enqueue add {} --wait"), Some(Wait(None)));
+        assert_eq!(wait_of("c enqueue --wait --json add"), Some(Wait(None)));
+        assert_eq!(wait_of("c enqueue --wait 10s add"), ten);
+        assert_eq!(wait_of("c enqueue add --wait 10s"), ten);
+        assert_eq!(wait_of("c enqueue add --wait=10s"), ten);
+        assert!(parse("c enqueue add --wait 10").unwrap_err().to_string().contains("is no duration"));
+    }
+
+    #[test]
+    fn the_defaults_in_the_help_are_those_of_the_worker() {
+        let Verb::Worker(args) = parse("c worker").unwrap().verb else { panic!("another verb") };
+        assert_eq!(args.grace, celeriac_worker::DEFAULT_GRACE);
+        assert_eq!(args.lease, celeriac_broker::DEFAULT_LEASE);
+    }
+
+    #[test]
+    fn what_cannot_go_together_is_refused() {
+        for line in [
+            "c enqueue",
+            "c enqueue add --from f",
+            "c enqueue --from f -q a",
+            "c enqueue add --delay 1s --at 2030-01-01T00:00:00Z",
+            "c enqueue add --at 2030-01-01",
+            "c enqueue add --timeout 0s",
+            "c dead retry",
+            "c dead retry a --all",
+            "c worker -c 0",
+            "c worker --lease 10ms",
+            "c worker --name a~b",
+            "c worker -q a,,b",
+            "c job list --state pending",
+            "c job list --limit 0",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

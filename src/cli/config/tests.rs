@@ -1,0 +1,97 @@
+//! What `celeriac.toml` may hold, and what is said of what it may not.
+
+use super::*;
+use celeriac_worker::Tasks;
+
+fn store() -> StoreUrl {
+    "sqlite:celeriac.db".parse().unwrap()
+}
+
+fn read_text(text: &str) -> Result<Tasks, Failure> {
+    read(Path::new("celeriac.toml"), text, Tasks::new(), &store())
+}
+
+fn complaint(text: &str) -> String {
+    match read_text(text) {
+        Ok(tasks) => panic!("{text:?} was accepted: {tasks:?}"),
+        Err(failure) => failure.message,
+    }
+}
+
+#[test]
+fn a_task_may_say_everything_there_is() {
+    let tasks = read_text(
+        "[tasks.thumbnail]\ncommand = [\"./thumbnail\", \"--size\", \"200\"]\nqueue = \"images\"\ntimeout = \"30s\"\n\
+         retries = 3\nresult_ttl = \"1h\"\nclear_env = true\nenv = { A = \"1\" }\n[tasks.other]\ncommand = [\"true\"]\n",
+    )
+    .unwrap();
+    assert_eq!(tasks.names().collect::<Vec<_>>(), ["other", "thumbnail"]);
+    assert_eq!(tasks.queue_of("thumbnail"), Some("images"));
+    assert_eq!(tasks.queue_of("other"), Some("default"));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
+    assert_eq!(
+        complaint("[tasks.a]\ncommand = [\"x\"]\ntimout = \"3s\"\n"),
+        "celeriac.toml:3:1: unknown key \"timout\" in [tasks.a]; did you mean \"timeout\"?"
+    );
+    assert!(complaint("[tasks.a]\ncomand = [\"x\"]\n").ends_with("did you mean \"command\"?"));
+    assert!(complaint("[task.a]\ncommand = [\"x\"]\n").ends_with("did you mean \"tasks\"?"));
+    assert!(complaint("[tasks.a]\ncommand = [\"x\"]\nzebra = 1\n").contains("there are command, queue"));
+}
+
+#[test]
+fn a_name_with_dots_must_be_quoted() {
+    let said = complaint("[tasks.images.resize]\ncommand = [\"x\"]\n");
+    assert!(said.contains("[tasks.\"images.resize\"]"), "{said}");
+    let tasks = read_text("[tasks.\"images.resize\"]\ncommand = [\"x\"]\n").unwrap();
+    assert_eq!(tasks.names().collect::<Vec<_>>(), ["images.resize"]);
+}
+
+#[test]
+fn a_wrong_type_is_named() {
+    for (line, expected) in [
+        ("timeout = 30", "3:11: timeout must be a duration in quotes, as in \"30s\", not a whole number"),
+        ("timeout = \"30\"", "3:11: \"30\" is no duration"),
+        ("timeout = \"0s\"", "3:11: a time limit must be longer than zero"),
+        ("retries = \"3\"", "3:11: retries must be a whole number, not a string"),
+        ("retries = -1", "3:11: retries must be a number from 0 to"),
+        ("queue = \"a b\"", "3:9: queue name \"a b\" holds ' '"),
+        ("clear_env = \"yes\"", "3:13: clear_env must be true or false, not a string"),
+        ("env = [\"A=1\"]", "3:7: env must be a table, not a list"),
+        ("env = { PORT = 80 }", "the variable PORT must be a string in quotes, not a whole number"),
+        ("env = { \"A=B\" = \"1\" }", "\"A=B\" cannot name a variable"),
+    ] {
+        let said = complaint(&format!("[tasks.a]\ncommand = [\"x\"]\n{line}\n"));
+        assert!(said.contains(expected), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_command_must_be_a_list_that_names_a_program() {
+    for (text, expected) in [
+        ("[tasks.a]\n", "celeriac.toml:1:8: [tasks.a] has no command"),
+        ("[tasks.a]\ncommand = \"x y\"\n", "command must be a list"),
+        ("[tasks.a]\ncommand = []\n", "command names no program"),
+        ("[tasks.a]\ncommand = [\"x\", 1]\n", "command must be a string, not a whole number"),
+        ("[tasks]\na = 1\n", "a must be a table"),
+        ("[tasks.\"a b\"]\ncommand = [\"x\"]\n", "task name \"a b\" holds ' '"),
+    ] {
+        let said = complaint(text);
+        assert!(said.contains(expected), "{text}: {said}");
+    }
+}
+
+#[test]
+fn schedules_and_broken_files_are_refused_with_a_line() {
+    assert!(complaint("\n[schedules.a]\n").starts_with("celeriac.toml:2:2: [schedules] is not supported yet"));
+    assert!(complaint("[tasks.a]\ncommand = [\n").starts_with("celeriac.toml:"), "the line of a broken file is named");
+}
+
+#[test]
+fn a_task_of_the_application_cannot_be_in_the_file_too() {
+    let own = Tasks::new().command(CommandTask::new("a", "x", Vec::new()));
+    let failure = read(Path::new("f.toml"), "[tasks.a]\ncommand = [\"x\"]\n", own, &store()).unwrap_err();
+    assert!(failure.message.starts_with("f.toml:1:8: task \"a\" is one of"), "{}", failure.message);
+}

@@ -1,0 +1,131 @@
+//! `job get` and `job list`.
+
+use celeriac_broker::{JobFilter, JobView};
+use celeriac_core::{JobId, State, Timestamp};
+
+use crate::cli::args::{FilterArgs, JobVerb};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::json::{self, arguments};
+use crate::cli::output::{Table, age, brief, note, print, print_json, printable, when};
+use crate::cli::run::Setting;
+use crate::cli::store::Store;
+
+/// How much of an error fits into a list.
+const ERROR_LENGTH: usize = 60;
+
+pub(crate) async fn run(verb: JobVerb, setting: &Setting) -> Result<(), Failure> {
+    let store = Store::open(&setting.url).await?;
+    match verb {
+        JobVerb::Get { ids } => get(&store, &ids, setting.json).await,
+        JobVerb::List { state, filter } => {
+            if let Some(ended) = state.filter(|state| state.is_terminal() && *state != State::Dead) {
+                note(&format!(
+                    "note: jobs that are {ended} are kept by id only; look at one with: celeriac job get ID"
+                ));
+            }
+            list(&store, state, filter, setting.json).await
+        }
+    }
+}
+
+async fn get(store: &Store, ids: &[JobId], json: bool) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for id in ids {
+        match store.ask(store.broker.job(id)).await? {
+            Some(view) => found.push(view),
+            None => missing.push(id.as_str()),
+        }
+    }
+    if json {
+        match (ids, found.as_slice()) {
+            ([_], [view]) => print_json(&json::Job::from(view))?,
+            ([_], _) => {}
+            (_, views) => print_json(&views.iter().map(json::Job::from).collect::<Vec<_>>())?,
+        }
+    } else if !found.is_empty() {
+        let now = store.ask(store.broker.now()).await?;
+        print(&found.iter().map(|view| describe(view, now)).collect::<Vec<_>>().join("\n"))?;
+    }
+    if missing.is_empty() { Ok(()) } else { Err(unknown(store, &missing)) }
+}
+
+/// The failure of asking for jobs that are not there.
+pub(crate) fn unknown(store: &Store, ids: &[&str]) -> Failure {
+    let ids = ids.join(", ");
+    Failure::new(Exit::NotFound, format!("{store} knows nothing of job {ids}: there was none, or its time is over"))
+}
+
+/// Lists jobs, also for `dead list`.
+pub(crate) async fn list(store: &Store, state: Option<State>, args: FilterArgs, json: bool) -> Result<(), Failure> {
+    let mut filter = JobFilter::default();
+    (filter.state, filter.queue, filter.task, filter.limit) = (state, args.queue, args.task, args.limit.get());
+    let views = store.ask(store.broker.jobs(&filter)).await?;
+    if json {
+        return print_json(&views.iter().map(json::Job::from).collect::<Vec<_>>());
+    }
+    if views.is_empty() {
+        note(&format!("no such jobs in {store}"));
+        return Ok(());
+    }
+    let now = store.ask(store.broker.now()).await?;
+    print(&table(&views, now).render())?;
+    if views.len() == filter.limit {
+        note(&format!("the first {}; there may be more: --limit N", views.len()));
+    }
+    Ok(())
+}
+
+fn table(views: &[JobView], now: Timestamp) -> Table {
+    let mut table = Table::new(&["ID", "TASK", "QUEUE", "STATE", "SINCE", "ATTEMPT", "ERROR"]);
+    for view in views {
+        table.row(vec![
+            view.id.to_string(),
+            view.task.to_string(),
+            view.queue.to_string(),
+            view.state.to_string(),
+            age(now.since(view.since)),
+            view.attempt.to_string(),
+            view.error.as_deref().map(|error| brief(error, ERROR_LENGTH)).unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+/// A job in lines of name and value; what is not known has no line.
+fn describe(view: &JobView, now: Timestamp) -> String {
+    let mut text = String::new();
+    let mut field = |name: &str, value: String| {
+        let value = printable(&value).trim_end().replace('\n', "\n          ");
+        text.push_str(&format!("{name:<10}{value}\n"));
+    };
+    field("id", view.id.to_string());
+    field("task", view.task.to_string());
+    field("queue", view.queue.to_string());
+    let suspect = if view.suspect { ", may only run alone" } else { "" };
+    field("state", format!("{}, since {}{suspect}", view.state, when(view.since, now)));
+    field("enqueued", when(view.enqueued_at, now));
+    if let Some(due) = view.due_at {
+        field("due", when(due, now));
+    }
+    field("attempts", format!("{} ({} failed, {} lost)", view.attempt, view.failures, view.losses));
+    let details = [
+        ("worker", view.worker.clone()),
+        ("args", view.payload.as_deref().and_then(arguments).map(|args| args.get().to_owned())),
+        ("result", view.result.as_deref().map(|result| result.get().to_owned())),
+        ("error", view.error.clone()),
+    ];
+    for (name, value) in details {
+        if let Some(value) = value {
+            field(name, value);
+        }
+    }
+    for incident in &view.history {
+        let cause = serde_json::to_string(&incident.cause).unwrap_or_default();
+        let cause = cause.trim_matches('"').replace('_', " ");
+        let error = brief(&incident.error, ERROR_LENGTH);
+        let (attempt, at) = (incident.attempt, when(incident.at, now));
+        field("history", format!("attempt {attempt} {cause} on {}, {at}: {error}", incident.worker));
+    }
+    text
+}

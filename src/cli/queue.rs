@@ -1,0 +1,72 @@
+//! `queue list`, `queue pause` and `queue resume`.
+
+use celeriac_broker::QueueView;
+use celeriac_core::{QueueName, Timestamp};
+
+use crate::cli::args::QueueVerb;
+use crate::cli::exit::Failure;
+use crate::cli::json;
+use crate::cli::output::{Table, age, note, print, print_json};
+use crate::cli::run::Setting;
+use crate::cli::store::Store;
+
+pub(crate) async fn run(verb: QueueVerb, setting: &Setting) -> Result<(), Failure> {
+    let store = Store::open(&setting.url).await?;
+    match verb {
+        QueueVerb::List => list(&store, setting.json).await,
+        QueueVerb::Pause { name } => set_paused(&store, &name, Paused(true), setting.json).await,
+        QueueVerb::Resume { name } => set_paused(&store, &name, Paused(false), setting.json).await,
+    }
+}
+
+async fn list(store: &Store, json: bool) -> Result<(), Failure> {
+    let queues = store.ask(store.broker.queues()).await?;
+    let now = store.ask(store.broker.now()).await?;
+    if json {
+        return print_json(&queues.iter().map(|view| json::Queue::new(view, now)).collect::<Vec<_>>());
+    }
+    if queues.is_empty() {
+        note(&format!("no queue of {store} was ever used"));
+        return Ok(());
+    }
+    print(&table(&queues, now).render())
+}
+
+fn table(queues: &[QueueView], now: Timestamp) -> Table {
+    let mut table = Table::new(&["QUEUE", "READY", "SCHEDULED", "RUNNING", "DEAD", "PARKED", "OLDEST", ""]);
+    for view in queues {
+        table.row(vec![
+            view.name.to_string(),
+            view.ready.to_string(),
+            view.scheduled.to_string(),
+            view.running.to_string(),
+            view.dead.to_string(),
+            view.parked.to_string(),
+            view.oldest.map_or_else(|| "-".to_owned(), |oldest| age(now.since(oldest))),
+            if view.paused { "paused".to_owned() } else { String::new() },
+        ]);
+    }
+    table
+}
+
+/// Whether fetches shall take nothing from a queue.
+#[derive(Debug, Clone, Copy)]
+struct Paused(bool);
+
+async fn set_paused(store: &Store, name: &QueueName, Paused(paused): Paused, json: bool) -> Result<(), Failure> {
+    let before = store.ask(store.broker.queues()).await?;
+    // Pausing a queue before its first job is a use; a slip of the finger is more likely.
+    if !before.iter().any(|view| view.name == *name) {
+        note(&format!("note: queue {name} of {store} was never used"));
+    }
+    store.ask(store.broker.set_paused(name, paused)).await?;
+    if !json {
+        let what = if paused { "paused" } else { "not paused" };
+        return print(&format!("queue {name} of {store} is {what}\n"));
+    }
+    let queues = store.ask(store.broker.queues()).await?;
+    let now = store.ask(store.broker.now()).await?;
+    let mut view = queues.into_iter().find(|view| view.name == *name).unwrap_or_else(|| QueueView::empty(name.clone()));
+    view.paused = paused;
+    print_json(&json::Queue::new(&view, now))
+}

@@ -1,0 +1,86 @@
+//! From the arguments of a process to its exit code.
+
+use std::process::ExitCode;
+
+use celeriac_broker::StoreUrl;
+use celeriac_worker::Tasks;
+use clap::{CommandFactory, Parser};
+
+use crate::cli::args::{CommandLine, DEFAULT_STORE, Verb, told_apart};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::logging::{self, LogFormat};
+use crate::cli::output::{note, print};
+use crate::cli::{dead, enqueue, enqueue_file, job, queue, result, worker};
+
+/// The whole command line for any application: the verbs of `celeriac`, for `tasks` and the command tasks of `celeriac.toml`.
+///
+/// It reads the arguments of the process and installs signal handlers and, unless there is one, a log on standard error.
+///
+/// ```no_run
+/// # use celeriac::Tasks;
+/// # async fn example() -> std::process::ExitCode {
+/// celeriac::cli(Tasks::new()).await
+/// # }
+/// ```
+pub async fn cli(tasks: Tasks) -> ExitCode {
+    let line = match CommandLine::try_parse_from(told_apart(std::env::args_os())) {
+        Ok(line) => line,
+        Err(answer) => {
+            // Help and version are such answers too, and go to standard output.
+            let _ = answer.print();
+            return if answer.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(line, tasks).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            note(&format!("error: {}", failure.message));
+            failure.exit.into()
+        }
+    }
+}
+
+/// What every verb needs to know.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// The tasks of the application.
+    pub(crate) tasks: Tasks,
+    /// The address of the store.
+    pub(crate) url: StoreUrl,
+    /// Whether the answer is JSON.
+    pub(crate) json: bool,
+}
+
+async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
+    let setting = Setting { tasks, url: store_url(line.broker)?, json: line.json };
+    let log_format = match &line.verb {
+        Verb::Worker(args) => args.log_format,
+        _ => LogFormat::Text,
+    };
+    // A worker's log is its output; other verbs answer and speak up only when something is wrong.
+    logging::start(log_format, if matches!(line.verb, Verb::Worker(_)) { "info" } else { "warn" });
+    match line.verb {
+        Verb::Worker(args) => worker::run(args, setting).await,
+        Verb::Enqueue(args) => match args.from.clone() {
+            Some(file) => enqueue_file::run(&file, args, setting).await,
+            None => enqueue::run(args, setting).await,
+        },
+        Verb::Job(verb) => job::run(verb, &setting).await,
+        Verb::Result(args) => result::run(args, &setting).await,
+        Verb::Dead(verb) => dead::run(verb, &setting).await,
+        Verb::Queue(verb) => queue::run(verb, &setting).await,
+        Verb::Completions { shell } => print_completions(shell),
+    }
+}
+
+/// The address of the store: an empty one, as an empty environment variable gives, is none.
+fn store_url(given: Option<String>) -> Result<StoreUrl, Failure> {
+    let text = given.filter(|text| !text.is_empty());
+    text.as_deref().unwrap_or(DEFAULT_STORE).parse().map_err(|error| Failure::usage(format!("the address of the store: {error}")))
+}
+
+fn print_completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "celeriac", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,155 @@
+//! `worker`: runs jobs until a signal ends it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use celeriac_broker::{Broker, BrokerError, StoreUrl};
+use celeriac_worker::{Summary, Tasks, Worker, WorkerError, WorkerHandle};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::args::WorkerArgs;
+use crate::cli::config;
+use crate::cli::exit::{Exit, Failure, chain};
+use crate::cli::output::print_json;
+use crate::cli::run::Setting;
+use crate::cli::store::connect;
+
+/// The pauses between attempts to reach a store that is away at the start.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a worker says that it still waits for its store.
+const SPEAK_EVERY: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(args: WorkerArgs, setting: Setting) -> Result<(), Failure> {
+    let tasks = config::add_commands(setting.tasks, args.config.as_deref(), &setting.url)?;
+    if tasks.is_empty() {
+        return Err(no_task());
+    }
+    tasks.check().map_err(|error| Failure::usage(error.to_string()))?;
+    let mut signals = Signals::install()?;
+    let store = setting.url.to_string();
+    let Some(broker) = reach(&setting.url, &mut signals).await? else { return Ok(()) };
+    let worker = build(broker, tasks, args).map_err(|error| failure(&store, &error))?;
+    let summary = run_under_signals(worker, &mut signals).await.map_err(|error| failure(&store, &error))?;
+    report(&summary, setting.json)
+}
+
+fn no_task() -> Failure {
+    Failure::usage(format!(
+        "there is no task to run; write {} here, or name a file with --config, for example:\n\n\
+         [tasks.hello]\ncommand = [\"echo\", \"hello\"]\nretries = 3",
+        config::DEFAULT_FILE
+    ))
+}
+
+fn build(broker: Arc<dyn Broker>, tasks: Tasks, args: WorkerArgs) -> Result<Worker, WorkerError> {
+    let store = broker.describe();
+    let names = tasks.names().collect::<Vec<_>>().join(",");
+    let mut builder = Worker::builder(broker, tasks).grace(args.grace).lease(args.lease).burst(args.burst);
+    if !args.queues.is_empty() {
+        builder = builder.queues(args.queues);
+    }
+    if let Some(concurrency) = args.concurrency {
+        builder = builder.concurrency(concurrency.get());
+    }
+    if let Some(name) = args.name {
+        builder = builder.name(name);
+    }
+    let worker = builder.build()?;
+    let (queues, concurrency) = (worker.queues().join(","), worker.concurrency());
+    tracing::info!(%store, %queues, tasks = %names, concurrency, "worker starts");
+    Ok(worker)
+}
+
+/// Connects, however long that takes; `None` if a signal came first.
+async fn reach(url: &StoreUrl, signals: &mut Signals) -> Result<Option<Arc<dyn Broker>>, Failure> {
+    let mut pause = FIRST_PAUSE;
+    let mut spoke: Option<Instant> = None;
+    loop {
+        let error = tokio::select! {
+            connected = connect(url) => match connected {
+                Ok(broker) => return Ok(Some(broker)),
+                Err(error) => error,
+            },
+            () = signals.next() => return Ok(None),
+        };
+        if !error.is_transient() {
+            return Err(Failure::store(&url.to_string(), &error));
+        }
+        if spoke.is_none_or(|spoke| spoke.elapsed() >= SPEAK_EVERY) {
+            spoke = Some(Instant::now());
+            tracing::warn!(store = %url, error = %chain(&error), "waiting for the store");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = signals.next() => return Ok(None),
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Runs the worker: the first signal stops it in order, the second at once.
+async fn run_under_signals(worker: Worker, signals: &mut Signals) -> Result<Summary, WorkerError> {
+    let handle = worker.handle();
+    let obey = async {
+        signals.next().await;
+        tracing::info!(running = handle.running(), "asked to stop; a second signal stops at once");
+        handle.stop();
+        signals.next().await;
+        tracing::warn!(running = handle.running(), "stopping at once");
+        stop_at_once(&handle).await
+    };
+    tokio::select! {
+        ended = worker.run() => ended,
+        never = obey => match never {},
+    }
+}
+
+async fn stop_at_once(handle: &WorkerHandle) -> std::convert::Infallible {
+    handle.stop_now();
+    std::future::pending().await
+}
+
+fn report(summary: &Summary, json: bool) -> Result<(), Failure> {
+    let Summary { succeeded, retried, dead, handed_back, parked, leases_lost, .. } = *summary;
+    tracing::info!(succeeded, retried, dead, handed_back, parked, leases_lost, "worker ended");
+    if !json {
+        return Ok(());
+    }
+    print_json(&json!({
+        "succeeded": succeeded, "retried": retried, "dead": dead, "handed_back": handed_back, "parked": parked,
+        "leases_lost": leases_lost,
+    }))
+}
+
+fn failure(store: &str, error: &WorkerError) -> Failure {
+    match error {
+        WorkerError::Store(error @ BrokerError::SessionLost) => Failure::new(Exit::Failed, format!("{store}: {error}")),
+        WorkerError::Store(error) => Failure::store(store, error),
+        WorkerError::Tasks(_) | WorkerError::Name(_) | WorkerError::Option(_) => Failure::usage(error.to_string()),
+        _ => Failure::new(Exit::Failed, chain(error)),
+    }
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, Failure> {
+        let install = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("no signals: {error}")));
+        Ok(Self { terminate: install(SignalKind::terminate())?, interrupt: install(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one. Dropping it loses none.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
