@@ -86,6 +86,10 @@ pub(crate) enum Wish {
     FinishDrain {
         worker: Index,
     },
+    /// Lets a worker fall silent while the others live, until it is condemned and drained.
+    Vanish {
+        worker: Index,
+    },
     Advance {
         seconds: u64,
     },
@@ -129,7 +133,7 @@ fn ages() -> impl Strategy<Value = Age> {
 
 fn jobs() -> impl Strategy<Value = JobWish> {
     let delay = prop_oneof![3 => Just(0u64), 1 => 1u64..60];
-    (any::<Index>(), any::<Index>(), delay, proptest::option::weighted(0.3, any::<Index>()))
+    (any::<Index>(), any::<Index>(), delay, proptest::option::weighted(0.4, any::<Index>()))
         .prop_map(|(queue, task, delay, given)| JobWish { queue, task, delay, given })
 }
 
@@ -141,7 +145,7 @@ fn producing() -> impl Strategy<Value = Wish> {
     prop_oneof![
         8 => (0usize..2, proptest::collection::vec(jobs(), 0..5)).prop_map(|(lane, jobs)| Wish::Enqueue { lane, jobs }),
         1 => (0usize..2).prop_map(|lane| Wish::Resend { lane }),
-        1 => (0usize..2, 0u64..4).prop_map(|(lane, ahead)| Wish::Skip { lane, ahead }),
+        1 => (0usize..2, 0u64..2).prop_map(|(lane, ahead)| Wish::Skip { lane, ahead }),
     ]
 }
 
@@ -149,7 +153,7 @@ fn working() -> impl Strategy<Value = Wish> {
     let worker = any::<Index>;
     let queues = || proptest::collection::vec(any::<Index>(), 1..4);
     prop_oneof![
-        1 => Just(Wish::Register),
+        2 => Just(Wish::Register),
         1 => (worker(), ages()).prop_map(|(worker, age)| Wish::Reconcile { worker, age }),
         3 => (worker(), ages()).prop_map(|(worker, age)| Wish::Heartbeat { worker, age }),
         1 => worker().prop_map(|worker| Wish::Deregister { worker }),
@@ -170,6 +174,7 @@ fn keeping() -> impl Strategy<Value = Wish> {
         4 => (index(), 1usize..4, ways()).prop_map(|(worker, count, way)| Wish::Drain { worker, count, way }),
         4 => (index(), Just(100), Just(Way::Lose)).prop_map(|(worker, count, way)| Wish::Drain { worker, count, way }),
         2 => index().prop_map(|worker| Wish::FinishDrain { worker }),
+        5 => index().prop_map(|worker| Wish::Vanish { worker }),
         2 => proptest::collection::vec(index(), 1..4).prop_map(|picks| Wish::RetryDead { picks }),
         2 => (index(), any::<bool>()).prop_map(|(queue, paused)| Wish::Pause { queue, paused }),
         2 => (index(), 1usize..4).prop_map(|(task, max)| Wish::Release { task, max }),

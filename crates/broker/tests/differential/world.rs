@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac_broker::conformance::{given, job_of, queue_name, registration, seconds, task_name};
-use celeriac_broker::{Batch, FetchRequest, Lane, NewJob, Start, StoreClock};
+use celeriac_broker::{Batch, FetchRequest, JobFilter, Lane, NewJob, Start, StoreClock};
 use celeriac_core::{JobId, State, Timestamp};
 use proptest::sample::Index;
 
@@ -13,8 +13,8 @@ use crate::stores::{self, Guard};
 
 const QUEUES: [&str; 3] = ["a", "b", "c"];
 const TASKS: [&str; 2] = ["one", "two"];
-const GIVEN: [&str; 4] = ["w", "x", "y", "z"];
-const MAX_WORKERS: usize = 6;
+const GIVEN: [&str; 3] = ["x", "y", "z"];
+const MAX_WORKERS: usize = 10;
 
 pub(crate) struct World {
     clock: StoreClock,
@@ -77,8 +77,30 @@ impl World {
         Ok(())
     }
 
-    /// Makes a call of a wish; `None` if there is nobody it could be about.
-    pub(crate) async fn decide(&mut self, wish: &Wish) -> Option<Call> {
+    /// Makes calls of a wish; none if there is nobody they could be about.
+    pub(crate) async fn decide(&mut self, wish: &Wish) -> Vec<Call> {
+        match wish {
+            Wish::Vanish { worker } => self.vanish(worker),
+            _ => self.decide_one(wish).await.into_iter().collect(),
+        }
+    }
+
+    fn vanish(&self, worker: &Index) -> Vec<Call> {
+        let gone = worker.index(self.workers());
+        let mut calls = vec![Call::Advance(seconds(15))];
+        calls.extend(
+            (0..self.workers()).filter(|other| *other != gone).map(|worker| Call::Heartbeat { worker, session: 0 }),
+        );
+        calls.extend([
+            Call::Advance(seconds(10)),
+            Call::Condemn(10),
+            Call::Drain { worker: gone, count: 100, way: Way::Lose },
+            Call::FinishDrain { worker: gone },
+        ]);
+        calls
+    }
+
+    async fn decide_one(&mut self, wish: &Wish) -> Option<Call> {
         Some(match wish {
             Wish::Enqueue { lane, jobs } => {
                 let jobs = jobs.iter().map(|job| self.new_job(job)).collect();
@@ -126,15 +148,22 @@ impl World {
             Wish::Advance { seconds } => Call::Advance(Duration::from_secs(*seconds)),
             Wish::Promote { max } => Call::Promote(*max),
             Wish::Condemn { max } => Call::Condemn(*max),
-            Wish::RetryDead { picks } => {
-                Call::RetryDead(picks.iter().map(|pick| pick.get(&self.ids).clone()).collect())
-            }
+            Wish::RetryDead { picks } => self.retry_dead(picks).await?,
             Wish::Pause { queue, paused } => Call::Pause(queue_name(name(queue, &QUEUES)), *paused),
             Wish::Release { task, max } => Call::Release(task_name(name(task, &TASKS)), *max),
             // Off the whole seconds: whether a job is as old or older is not asked.
             Wish::Prune { seconds } => Call::Prune(Duration::from_millis(seconds * 1000 + 500)),
             _ => return None,
         })
+    }
+
+    /// Dead jobs, and one that may be anything.
+    async fn retry_dead(&self, picks: &[Index]) -> Option<Call> {
+        let mut filter = JobFilter::default();
+        (filter.state, filter.limit) = (Some(State::Dead), 1000);
+        let mut dead: Vec<_> = self.model().broker.jobs(&filter).await.ok()?.into_iter().map(|job| job.id).collect();
+        dead.push(picks.first()?.get(&self.ids).clone());
+        Some(Call::RetryDead(picks.iter().map(|pick| pick.get(&dead).clone()).collect()))
     }
 
     fn workers(&self) -> usize {
