@@ -237,6 +237,24 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_that_takes_the_transaction_with_it_fails_its_whole_group() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.db");
+        let (writer, sender) = writer(&path);
+        let first = send(&sender, |scope| note(scope, "first"));
+        let fatal = send(&sender, |scope| {
+            // What SQLite does by itself after an I/O error.
+            scope.execute(r#"INSERT OR ROLLBACK INTO "queues" (name) VALUES ('first')"#, []).map(|_| ())
+        });
+        let in_next_group = send(&sender, |scope| note(scope, "next"));
+        drop(sender);
+        writer.run();
+        assert!(first.blocking_recv().unwrap().is_err() && fatal.blocking_recv().unwrap().is_err());
+        assert!(in_next_group.blocking_recv().unwrap().is_ok());
+        assert_eq!(noted(&path), ["next"]);
+    }
+
+    #[test]
     fn a_full_disk_is_refused_and_what_follows_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("queue.db");

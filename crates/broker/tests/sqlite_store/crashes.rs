@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use celeriac_broker::Start;
+use celeriac_broker::sqlite::SqliteBroker;
 
 use crate::support::{Producer, new_file, new_job, open, raw};
 
@@ -64,22 +65,18 @@ fn enqueue_until_killed() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let broker = open(Path::new(&path)).await;
-        let producers: Vec<_> = (0..4)
-            .map(|_| {
-                let broker = broker.clone();
-                tokio::spawn(async move {
-                    let mut producer = Producer::new(&broker).await;
-                    loop {
-                        let job = new_job(Start::Now);
-                        let id = job.record.id.clone();
-                        producer.enqueue(&broker, vec![job]).await;
-                        writeln!(std::io::stdout(), "{ACCEPTED}{id}").unwrap();
-                    }
-                })
-            })
-            .collect();
-        for producer in producers {
-            producer.await.unwrap();
-        }
+        // Four at once, so that the kill meets groups of operations.
+        let producer = || enqueue_for_ever(broker.clone());
+        tokio::join!(producer(), producer(), producer(), producer());
     });
+}
+
+async fn enqueue_for_ever(broker: SqliteBroker) {
+    let mut producer = Producer::new(&broker).await;
+    loop {
+        let job = new_job(Start::Now);
+        let id = job.record.id.clone();
+        producer.enqueue(&broker, vec![job]).await;
+        std::io::stdout().write_all(format!("{ACCEPTED}{id}\n").as_bytes()).unwrap();
+    }
 }

@@ -101,7 +101,7 @@ async fn an_idle_worker_wakes_for_a_due_time_earlier_than_it_knew() {
     let wait = waiting.wait_for_work(&session, &queues, Duration::from_secs(3600));
     // Whenever the wait looks for the first time, an earlier due time comes after it.
     let ever_earlier = async {
-        for seconds in (0..900).rev() {
+        for seconds in (100..900).rev() {
             producer.enqueue(&producing, vec![new_job(Start::After(Duration::from_secs(seconds)))]).await;
         }
         std::future::pending::<()>().await;
