@@ -153,7 +153,7 @@ impl Store {
             self.workers.remove(incarnation);
             self.lost.insert(incarnation.clone());
         }
-        let next_expiry = self.leases.values().min().copied();
+        let next_expiry = self.leases.values().copied().filter(|end| *end > self.now).min();
         Condemned { incarnations, next_expiry, next_due: self.next_due(), now: self.now }
     }
 
