@@ -14,7 +14,7 @@ pub(super) enum Status {
     Done,
     /// The batch was applied now.
     Applied,
-    /// The batch was applied when an earlier copy arrived.
+    /// It was carried out when an earlier copy arrived.
     Again,
     /// The batch is not the next one.
     Gap,
