@@ -111,16 +111,10 @@ struct Parts<'a> {
     parameters: &'a [Parameter],
 }
 
-/// A span that shows the user's token, but is known as the macro's: lints about names and missing documentation are
-/// about what people write, and the struct's name was chosen for them.
+/// A span that shows the user's token, but is known as the macro's: lints about names are about what people write,
+/// and a struct in lower case is not their doing.
 fn generated(span: Span) -> Span {
     Span::mixed_site().located_at(span)
-}
-
-/// The token with such a span; what stands in the parentheses of `pub(crate)` has no part in where a lint looks.
-fn generated_token(mut token: TokenTree) -> TokenTree {
-    token.set_span(generated(token.span()));
-    token
 }
 
 fn task(parts: &Parts<'_>) -> TokenStream {
@@ -163,14 +157,18 @@ fn struct_name(function: &Function) -> Ident {
 fn arguments(parts: &Parts<'_>) -> TokenStream {
     let root = &parts.options.root;
     let Function { visibility, attributes, .. } = parts.function;
-    let visibility: TokenStream = visibility.to_token_stream().into_iter().map(generated_token).collect();
     let struct_name = struct_name(parts.function);
     let docs = docs(parts);
     let deprecated = with_name(attributes, "deprecated");
     let serde = quote!(#root::__private::serde);
     let serde_text = LitStr::new(&serde.to_string(), Span::mixed_site());
     let fields = parts.parameters.iter().filter_map(|parameter| match parameter {
-        Parameter::Data { attributes, name, ty } => Some(quote!(#(#attributes)* #visibility #name: #ty)),
+        Parameter::Data { attributes, name, ty } => {
+            // The lint about missing documentation does not spare generated code.
+            let text = format!(" The parameter `{}`.", name.unraw());
+            let doc = with_name(attributes, "doc").next().is_none().then(|| quote!(#[doc = #text]));
+            Some(quote!(#doc #(#attributes)* #visibility #name: #ty))
+        }
         Parameter::Injected { .. } => None,
     });
     quote! {
