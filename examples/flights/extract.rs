@@ -68,6 +68,9 @@ impl Flights {
             .terminator(Terminator::Any(b'\n'))
             .from_reader(MultiGzDecoder::new(self.file));
         let header = reader.byte_headers().map_err(|error| broken(&path, &error))?.clone();
+        if header.is_empty() {
+            return Err(InputError::new(format!("{path} holds no text")));
+        }
         let places = find_columns(&path, &header)?;
         let mut extracted = Extracted::default();
         let mut day = Day::default();
@@ -143,7 +146,7 @@ fn find_columns(path: &str, header: &ByteRecord) -> Result<[usize; COLUMNS.len()
 /// The values that are used, or what is wrong with the row.
 fn fields(record: &ByteRecord, columns: usize, places: [usize; COLUMNS.len()]) -> Result<Fields, String> {
     if record.len() != columns {
-        return Err(format!("{} values instead of {columns}", record.len()));
+        return Err(format!("its number of values is {} and not {columns}", record.len()));
     }
     let mut fields = Fields::default();
     for ((field, place), column) in fields.iter_mut().zip(places).zip(COLUMNS) {

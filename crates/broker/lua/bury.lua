@@ -17,7 +17,7 @@ local buried = 0
 for at = 3, #ARGV, 2 do
   local id, queue = ARGV[at], ARGV[at + 1]
   local since = tonumber(redis.call('ZSCORE', dead, id) or '')
-  if since and since <= before then
+  if since and since < before then
     redis.call('ZREM', dead, id)
     redis.call('HDEL', jobs, id)
     if queue ~= '' then

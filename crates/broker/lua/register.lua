@@ -2,7 +2,7 @@
 -- PRECONDITION: the incarnation was never registered; a repeat is refused, because the first may have been condemned.
 -- KEYS: 1 worker, 2 workers, 3 leases, 4 lost, 5 meta.
 -- ARGV: 1 override, 2 incarnation, 3 ttl; then fields and values of the registration.
--- RETURNS: {done} or {session-lost}.
+-- RETURNS: {done} or {again}.
 local worker = KEYS[1]
 local workers = KEYS[2]
 local leases = KEYS[3]
@@ -15,7 +15,7 @@ local ttl = tonumber(ARGV[3])
 admit(leases)
 local now = clock(override)
 if redis.call('EXISTS', worker) == 1 or redis.call('ZSCORE', lost, incarnation) then
-  return {'session-lost'}
+  return {'again'}
 end
 redis.call('ZCARD', workers)
 redis.call('HLEN', meta)

@@ -135,7 +135,12 @@ function ways.requeue(id, held)
   local queue, record = tonumber(value()), value()
   if held then
     record = store(id, record)
-    redis.call('LPUSH', list_of(queue, is_suspect(record) and 2 or 1), id)
+    if is_suspect(record) then
+      -- Behind the others: one that nobody can finish must not keep them waiting.
+      redis.call('RPUSH', list_of(queue, 2), id)
+    else
+      redis.call('LPUSH', list_of(queue, 1), id)
+    end
     wake(list_of(queue, 3))
   end
 end

@@ -13,7 +13,7 @@ local max_bytes = tonumber(ARGV[4])
 
 local now = clock(override)
 local found, bytes = {}, 0
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', dead, '-inf', whole(now - retention), 'LIMIT', 0, max_jobs)) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', dead, '-inf', '(' .. whole(now - retention), 'LIMIT', 0, max_jobs)) do
   if bytes >= max_bytes then
     break
   end

@@ -47,14 +47,16 @@ pub trait Broker: Inspector + Debug + 'static {
     /// Opens a new generation after a connection was lost and says what the store thinks the worker holds.
     ///
     /// From then on commands of older generations do nothing, so one still under way on the old connection can neither take
-    /// nor settle a job. [`BrokerError::SessionLost`] if the registration is gone.
+    /// nor settle a job. Any session may ask, because the answer to an earlier call may have been lost.
+    /// [`BrokerError::SessionLost`] if the registration is gone.
     async fn reconcile(&self, session: &Session) -> Result<Reconciled, BrokerError>;
 
     /// Renews registration, and the lease if the worker holds jobs; ends the lease if it holds none.
-    /// [`BrokerError::SessionLost`] if the worker was condemned or its registration expired.
+    /// Any session of the worker will do. [`BrokerError::SessionLost`] if the worker was condemned or its registration expired.
     async fn heartbeat(&self, session: &Session) -> Result<Pulse, BrokerError>;
 
     /// Ends a registration. Jobs that are still held are not touched: they are reclaimed when the lease has ended.
+    /// [`BrokerError::SessionLost`] if a newer session exists.
     async fn deregister(&self, session: &Session) -> Result<(), BrokerError>;
 
     /// Hands out jobs: notes them as held under a new token and begins or renews the worker's lease.

@@ -31,7 +31,7 @@ pub struct Fetched {
     pub now: Timestamp,
     /// When the next waiting job is due.
     pub next_due: Option<Timestamp>,
-    /// Whether suspects wait in one of the queues asked for.
+    /// Whether suspects are left in one of the queues asked for, paused ones aside.
     pub suspects_waiting: bool,
     /// Ids of records that could not be decoded. The store has parked them with their bytes unchanged.
     pub unreadable: Vec<JobId>,

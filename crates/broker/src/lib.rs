@@ -21,6 +21,8 @@ mod broker;
 mod clock;
 mod delivery;
 mod error;
+#[cfg(feature = "conformance")]
+mod faulty;
 mod inspector;
 mod store_url;
 mod views;
@@ -40,6 +42,8 @@ pub use broker::{Broker, connect};
 pub use clock::StoreClock;
 pub use delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 pub use error::{BrokerError, Refusal};
+#[cfg(feature = "conformance")]
+pub use faulty::{Fault, FaultyBroker, Operation};
 pub use inspector::Inspector;
 pub use store_url::{StoreKind, StoreUrl};
 pub use views::{JobFilter, JobView, QueueView, WorkerView};

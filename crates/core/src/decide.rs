@@ -108,7 +108,8 @@ pub enum Transition {
         /// How long it can be read.
         keep: Duration,
     },
-    /// The job goes back to the head of its queue, or to its queue's suspects.
+    /// The job goes back to the head of its queue, or to the end of its queue's suspects: one that nobody can finish must
+    /// not keep the others waiting.
     Requeue {
         /// The record to store, in state `Queued`.
         record: Record,

@@ -1,6 +1,6 @@
 //! How a job ended, as it is kept for whoever asks.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::id::JobId;
@@ -33,11 +33,16 @@ pub struct Outcome {
     /// The worker that ended it.
     pub worker: String,
     /// The result as JSON, for a job that succeeded.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
     pub result: Option<Box<RawValue>>,
     /// The last error, for one that did not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+}
+
+/// Reads a result that is there. `null` is one: what a handler without a result answers.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl PartialEq for Outcome {
@@ -60,5 +65,21 @@ impl Outcome {
     /// The JSON error, for bytes that no celeriac wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_of_null_is_read_back_as_a_result() {
+        let json = r#"{"id":"a","task":"t","queue":"q","state":"succeeded","attempt":1,"failures":0,"losses":0,
+            "enqueued_at":1,"finished_at":2,"worker":"w"}"#;
+        let mut outcome = Outcome::decode(json.as_bytes()).unwrap();
+        assert!(outcome.result.is_none());
+        outcome.result = Some(RawValue::NULL.to_owned());
+        let read = Outcome::decode(&outcome.encode()).unwrap();
+        assert_eq!(read.result.map(|result| result.get().to_owned()).as_deref(), Some("null"));
     }
 }

@@ -4,6 +4,7 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
 use syn::{Attribute, Expr, Ident, Lit, LitStr, Meta, ReturnType, Safety, Signature, Type, Visibility};
 
 use crate::diagnostics::Errors;
@@ -110,8 +111,8 @@ struct Parts<'a> {
     parameters: &'a [Parameter],
 }
 
-/// A span that shows the user's token, but is known as the macro's: lints about names and missing documentation are
-/// about what people write, and the struct's name was chosen for them.
+/// A span that shows the user's token, but is known as the macro's: lints about names are about what people write,
+/// and a struct in lower case is not their doing.
 fn generated(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
@@ -121,6 +122,8 @@ fn task(parts: &Parts<'_>) -> TokenStream {
     let cfg: Vec<_> = with_name(&parts.function.attributes, "cfg").collect();
     let struct_name = struct_name(parts.function);
     let output = &parts.output;
+    // A type that is no result is an error of the type that was written.
+    let output = quote_spanned!(output.span()=> <#output as #root::TaskResult>::Output);
     let options = parts.options.options_fn();
     let arguments = arguments(parts);
     let task_fn = task_fn(parts);
@@ -132,7 +135,7 @@ fn task(parts: &Parts<'_>) -> TokenStream {
         #[automatically_derived]
         impl #root::Task for #struct_name {
             const NAME: &'static str = #name;
-            type Output = <#output as #root::TaskResult>::Output;
+            type Output = #output;
             #options
         }
 
@@ -160,7 +163,12 @@ fn arguments(parts: &Parts<'_>) -> TokenStream {
     let serde = quote!(#root::__private::serde);
     let serde_text = LitStr::new(&serde.to_string(), Span::mixed_site());
     let fields = parts.parameters.iter().filter_map(|parameter| match parameter {
-        Parameter::Data { attributes, name, ty } => Some(quote!(#(#attributes)* #visibility #name: #ty)),
+        Parameter::Data { attributes, name, ty } => {
+            // The lint about missing documentation does not spare generated code.
+            let text = format!(" The parameter `{}`.", name.unraw());
+            let doc = with_name(attributes, "doc").next().is_none().then(|| quote!(#[doc = #text]));
+            Some(quote!(#doc #(#attributes)* #visibility #name: #ty))
+        }
         Parameter::Injected { .. } => None,
     });
     quote! {
@@ -225,10 +233,15 @@ fn task_fn(parts: &Parts<'_>) -> TokenStream {
         }
     }
     // What the handler trait asks for is asked of the user's function, so that is where its errors point.
-    let handler = quote_spanned!(generated(function.span())=> |#job: Self, #(#inputs),*| #function(#(#values),*));
+    let handler =
+        quote_spanned!(generated(function.span())=> |#job: Self, #(#inputs),*| sendable(#function(#(#values),*)));
+    // `sendable` asks for nothing the handler trait does not, but there the compiler says which value cannot be sent.
     quote! {
         impl #root::TaskFn for #struct_name {
             fn register(tasks: #root::Tasks) -> #root::Tasks {
+                fn sendable<F: ::core::future::Future + ::core::marker::Send>(future: F) -> F {
+                    future
+                }
                 tasks.handle(#handler)
             }
         }

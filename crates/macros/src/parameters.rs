@@ -6,8 +6,11 @@ use syn::{Attribute, FnArg, Ident, Pat, PatType, Signature, Type};
 
 use crate::diagnostics::Errors;
 
-/// More parameters than a reader can tell apart; also the number of fields and extractors the traits are tried with.
+/// More parameters than a reader can tell apart.
 const MAX_PARAMETERS: usize = 12;
+
+/// The handler trait of `celeriac-worker` is implemented for this many injected parameters.
+const MAX_INJECTED: usize = 5;
 
 /// One parameter, in the order of the function's.
 pub(crate) enum Parameter {
@@ -43,12 +46,20 @@ pub(crate) fn sort(signature: &mut Signature, errors: &mut Errors) -> Vec<Parame
         errors.at(surplus, format!("a task has at most {MAX_PARAMETERS} parameters; put some into a struct"));
     }
     let mut parameters = Vec::new();
+    let mut given = 0;
     for input in &mut signature.inputs {
         match input {
             FnArg::Receiver(receiver) => {
                 errors.at(receiver, "a task is a free function and has no `self`; what it needs it gets as `State<…>`");
             }
-            FnArg::Typed(input) if is_injected(&input.ty) => parameters.push(injected(input, errors)),
+            FnArg::Typed(input) if is_injected(&input.ty) => {
+                given += 1;
+                if given == MAX_INJECTED + 1 {
+                    errors
+                        .at(&*input, format!("a task is given at most {MAX_INJECTED} things; put some into one state"));
+                }
+                parameters.push(injected(input, errors));
+            }
             FnArg::Typed(input) => parameters.extend(data(input, errors)),
         }
     }
@@ -205,10 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn the_thirteenth_parameter_is_too_much() {
+    fn the_thirteenth_parameter_and_the_sixth_that_is_given_are_too_much() {
         let names: Vec<_> = (0..13).map(|n| quote::format_ident!("p{n}")).collect();
         let twelve = &names[1..];
         assert!(sorted(quote!(async fn a(#(#twelve: u8),*))).2.is_empty());
         assert!(sorted(quote!(async fn a(#(#names: u8),*))).2[0].contains("at most 12"));
+        let (five, six) = (&names[..5], &names[..6]);
+        assert!(sorted(quote!(async fn a(#(#five: Context),*))).2.is_empty());
+        assert!(sorted(quote!(async fn a(#(#six: Context),*))).2[0].contains("at most 5"));
     }
 }

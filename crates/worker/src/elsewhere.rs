@@ -3,6 +3,7 @@
 //! It matters while a deployment rolls: old and new workers serve one queue, and the old ones meet jobs only the new ones know.
 
 use std::collections::HashSet;
+use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use celeriac_broker::Broker;
@@ -13,10 +14,15 @@ use tokio::sync::Mutex;
 /// pruner does later.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long after passing a job on this worker lets others go first, and by how much.
+const COURTESY: Duration = Duration::from_secs(5);
+const HEAD_START: Duration = Duration::from_millis(50);
+
 /// What the store said last about the other workers.
 #[derive(Debug, Default)]
 pub(crate) struct Elsewhere {
     answer: Mutex<Option<Answer>>,
+    passed_on: StdMutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -26,6 +32,15 @@ struct Answer {
 }
 
 impl Elsewhere {
+    /// Lets other workers fetch first for a while after a job was passed on. All idle workers are woken by the same job, and the one
+    /// that passes it on might otherwise be the first to get it again, every time.
+    pub(crate) async fn let_others_go_first(&self) {
+        let passed_on = *self.passed_on.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed_on.is_some_and(|at| at.elapsed() < COURTESY) {
+            tokio::time::sleep(HEAD_START).await;
+        }
+    }
+
     /// Whether a registered worker that serves `queue` knows `task`. A store that does not answer counts as no.
     pub(crate) async fn knows(&self, broker: &dyn Broker, task: &TaskName, queue: &QueueName) -> bool {
         let mut answer = self.answer.lock().await;
@@ -36,6 +51,10 @@ impl Elsewhere {
             });
             *answer = Some(Answer { asked: Instant::now(), known: pairs.collect() });
         }
-        answer.as_ref().is_some_and(|answer| answer.known.contains(&(task.clone(), queue.clone())))
+        let knows = answer.as_ref().is_some_and(|answer| answer.known.contains(&(task.clone(), queue.clone())));
+        if knows {
+            *self.passed_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        knows
     }
 }

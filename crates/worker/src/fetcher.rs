@@ -140,7 +140,10 @@ impl Fetcher {
             waited = self.post.broker.wait_for_work(session, queues, limit) => waited,
         };
         match waited {
-            Ok(()) => Ok(Next::Fetch),
+            Ok(()) => {
+                self.post.elsewhere.let_others_go_first().await;
+                Ok(Next::Fetch)
+            }
             // The next fetch finds out whether the connection for commands is gone too.
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "waiting for work was interrupted");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use celeriac_broker::{BrokerError, Holder, MAX_BATCH_JOBS, Settled, Settlement};
+use celeriac_core::Transition;
 use tokio::sync::mpsc;
 
 use crate::post::Post;
@@ -98,14 +99,22 @@ impl Settler {
                     self.post.counters.lease_lost();
                     tracing::warn!(job = %settlement.id, fence = %settlement.fence, "LeaseLost: the end of this attempt was refused");
                 }
-                _ => self.post.counters.settled(settlement.transition.state()),
+                _ => self.settled(&settlement.transition),
             }
+        }
+    }
+
+    fn settled(&self, transition: &Transition) {
+        self.post.counters.settled(transition.state());
+        if let Transition::Retry { delay, .. } = transition {
+            // This worker may be the only one, and idle until then.
+            self.post.signals.due(Some(self.post.clock.now().after(*delay)));
         }
     }
 }
 
 fn weight(settlement: &Settlement) -> usize {
-    use celeriac_core::Transition::*;
+    use Transition::*;
     match &settlement.transition {
         Finish { outcome, .. } => outcome.result.as_ref().map_or(0, |result| result.get().len()),
         Retry { record, .. } | DeadLetter { record, .. } | Requeue { record } | Park { record } => record.payload.len(),

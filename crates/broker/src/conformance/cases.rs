@@ -57,6 +57,8 @@ macro_rules! conformance_suite {
                 a_reconcile_returns_what_is_held
                 a_reconcile_can_be_sent_again
                 a_heartbeat_of_an_older_generation_counts
+                an_older_generation_cannot_deregister
+                a_deregistered_worker_without_jobs_leaves_no_lease
                 a_heartbeat_tells_time_tokens_and_jobs
                 a_deregistered_worker_leaves_its_jobs_to_the_reclaimer
                 two_lives_of_one_name_are_two_workers
@@ -102,6 +104,8 @@ macro_rules! conformance_suite {
                 a_suspect_of_another_queue_is_not_handed_out
                 a_retried_suspect_stays_one
                 a_suspect_handed_back_stays_one
+                a_suspect_handed_back_waits_behind_the_others
+                a_suspect_of_a_paused_queue_is_not_announced
                 the_third_loss_is_the_end
             }
             waiting {
@@ -138,6 +142,7 @@ macro_rules! conformance_suite {
                 a_paused_queue_hands_out_nothing
                 a_queue_can_be_paused_before_its_first_job
                 a_pause_keeps_nobody_from_settling
+                a_clean_up_removes_workers_that_vanished
                 a_pruned_id_is_free_again
             }
             inspect {

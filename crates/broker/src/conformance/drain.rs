@@ -2,7 +2,7 @@
 
 use celeriac_core::{Fence, State};
 
-use super::context::{Context, Outcome, expect_session_lost, job, seconds};
+use super::context::{Context, Outcome, expect_session_lost, job, queue_name, seconds};
 use super::worker::{hand_back, lost, retry, settlement, success};
 use crate::{Holder, Settled, Settlement};
 
@@ -173,6 +173,33 @@ pub async fn a_suspect_handed_back_stays_one(context: Context) -> Outcome {
     assert!(context.expect_only_in(&id, State::Queued).await?.suspect);
     assert!(worker.fetch(&["q"], 10).await?.is_empty());
     worker.fetch_suspect("q").await?;
+    Ok(())
+}
+
+/// A suspect that is handed back lets the other suspects go first, so that one that nobody can finish holds up none.
+pub async fn a_suspect_handed_back_waits_behind_the_others(context: Context) -> Outcome {
+    context.enqueue([job("q"), job("q")]).await?;
+    let first = context.worker().await?;
+    first.fetch(&["q"], 2).await?;
+    context.lose(&first).await?;
+    let worker = context.worker().await?;
+    let delivery = worker.fetch_suspect("q").await?;
+    worker.settle_one(&delivery, hand_back(&delivery, context.now())).await?;
+    assert_ne!(worker.fetch_suspect("q").await?.record.id, delivery.record.id);
+    Ok(())
+}
+
+/// A suspect of a paused queue asks nobody to make room for it.
+pub async fn a_suspect_of_a_paused_queue_is_not_announced(context: Context) -> Outcome {
+    context.enqueue([job("q")]).await?;
+    let first = context.worker().await?;
+    first.fetch_one("q").await?;
+    context.lose(&first).await?;
+    let worker = context.worker().await?;
+    context.broker.set_paused(&queue_name("q"), true).await?;
+    assert!(!worker.fetch_busy(&["q"], 1).await?.suspects_waiting);
+    context.broker.set_paused(&queue_name("q"), false).await?;
+    assert!(worker.fetch_busy(&["q"], 1).await?.suspects_waiting);
     Ok(())
 }
 

@@ -113,6 +113,30 @@ pub async fn a_heartbeat_of_an_older_generation_counts(context: Context) -> Outc
     Ok(())
 }
 
+/// An older session cannot end the registration that a newer one uses.
+pub async fn an_older_generation_cannot_deregister(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    let newest = context.broker.reconcile(&worker.session).await?.session;
+    expect_session_lost(&context.broker.deregister(&worker.session).await);
+    context.broker.heartbeat(&newest).await?;
+    context.broker.deregister(&newest).await?;
+    expect_session_lost(&context.broker.heartbeat(&newest).await);
+    Ok(())
+}
+
+/// A worker that deregisters without holding anything leaves no lease to condemn.
+pub async fn a_deregistered_worker_without_jobs_leaves_no_lease(context: Context) -> Outcome {
+    context.enqueue([job("q")]).await?;
+    let worker = context.worker().await?;
+    let delivery = worker.fetch_one("q").await?;
+    worker.settle_one(&delivery, success(&delivery, context.now())).await?;
+    context.broker.deregister(&worker.session).await?;
+    context.advance(seconds(60));
+    let condemned = context.broker.condemn_expired(10).await?;
+    assert_eq!((condemned.incarnations, condemned.next_expiry), (vec![], None));
+    Ok(())
+}
+
 /// A heartbeat tells the time, the newest token of all and what the worker holds.
 pub async fn a_heartbeat_tells_time_tokens_and_jobs(context: Context) -> Outcome {
     context.enqueue([job("q"), job("q")]).await?;

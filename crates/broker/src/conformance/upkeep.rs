@@ -2,7 +2,7 @@
 
 use celeriac_core::{JobId, State};
 
-use super::context::{Context, Outcome, given, job, job_of, queue_name, seconds, task_name};
+use super::context::{Context, Outcome, expect_session_lost, given, job, job_of, queue_name, seconds, task_name};
 use super::worker::{TestWorker, death, parking};
 use crate::Acceptance;
 
@@ -110,7 +110,7 @@ pub async fn a_clean_up_removes_old_dead_jobs(context: Context) -> Outcome {
     kill_all(&context, &worker).await?;
     context.advance(seconds(3600));
     let young = context.enqueue_one(job("q")).await?;
-    kill_all(&context, &worker).await?;
+    kill_all(&context, &context.worker().await?).await?;
     assert_eq!(context.broker.prune(seconds(7200), 10).await?.dead, 0);
     assert_eq!(context.broker.prune(seconds(1800), 2).await?.dead, 2);
     assert_eq!(context.broker.prune(seconds(1800), 2).await?.dead, 1);
@@ -181,6 +181,20 @@ pub async fn a_pause_keeps_nobody_from_settling(context: Context) -> Outcome {
     assert_eq!(context.broker.promote_due(10).await?.count, 1);
     context.expect_only_in(&id, State::Queued).await?;
     assert!(worker.fetch(&["q"], 10).await?.is_empty());
+    Ok(())
+}
+
+/// A registration that nobody renews ends, and a clean-up removes it; a worker that beats stays.
+pub async fn a_clean_up_removes_workers_that_vanished(context: Context) -> Outcome {
+    let (gone, stays) = (context.worker().await?, context.worker().await?);
+    for _ in 0..60 {
+        context.advance(seconds(60));
+        context.broker.heartbeat(&stays.session).await?;
+    }
+    expect_session_lost(&context.broker.heartbeat(&gone.session).await);
+    context.broker.prune(seconds(60), 100).await?;
+    let listed: Vec<_> = context.broker.workers().await?.into_iter().map(|view| view.incarnation).collect();
+    assert_eq!(listed, [stays.session.incarnation]);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use celeriac_core::{Fence, Generation};
 
+use super::replies::Status;
 use super::script::{self, Call};
 use super::store::RedisBroker;
 use crate::error::BrokerError;
@@ -34,7 +35,10 @@ impl RedisBroker {
         call.arg(&[("host", worker.host.as_str()), ("version", &worker.version)]);
         call.arg("pid").arg(worker.pid).arg("lease").arg(millis(worker.lease));
         call.arg("queues").arg(joined(&worker.queues)).arg("tasks").arg(joined(&worker.tasks));
-        self.commands.call(&call).await?.in_session()?;
+        if self.commands.call(&call).await?.status() == Status::Again {
+            let text = format!("the incarnation {incarnation} was registered before; generate another one");
+            return Err(BrokerError::Invalid(text));
+        }
         Ok(Session { incarnation: incarnation.clone(), generation: Generation::new(1), lease: worker.lease })
     }
 

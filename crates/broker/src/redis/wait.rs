@@ -16,12 +16,15 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::keys::Keys;
 use super::link::{Link, Target};
 use super::script::{self, Call};
+use super::session::millis;
 use crate::error::BrokerError;
 
 /// How long the command goes on, and a token is kept, when nobody waits any more. A fetch between two waits is shorter.
 const GRACE: Duration = Duration::from_millis(50);
 /// Redis 6.2 cuts timeouts to whole milliseconds, and 0 would be for ever.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// How long a token for one process is kept; its incarnation may be gone for ever.
+const CONTROL_TTL: Duration = Duration::from_secs(3600);
 /// A longer wait is several.
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -172,14 +175,19 @@ impl Slot {
         }
     }
 
-    /// Ends the command in progress by a token on its control list. If it has just ended, the next wait returns early.
+    /// Ends the command in progress by a token on its control list. If it has just ended, the next wait returns early, or
+    /// the token expires.
     async fn nudge(&self) -> Result<(), BrokerError> {
-        self.commands.call(&Call::new(&script::WAKE, &[&self.control])).await.map(|_| ())
+        let mut call = Call::new(&script::WAKE, &[&self.control]);
+        call.arg(millis(CONTROL_TTL));
+        self.commands.call(&call).await.map(|_| ())
     }
 
     /// Leaves a token where it came from. If that fails, the look at the earliest lease finds the work within seconds.
     async fn give_back(&self, list: &str) {
-        if let Err(error) = self.commands.call(&Call::new(&script::WAKE, &[list])).await {
+        let mut call = Call::new(&script::WAKE, &[list]);
+        call.arg("");
+        if let Err(error) = self.commands.call(&call).await {
             tracing::debug!(%error, list, "a wake token could not be given back");
         }
     }

@@ -80,8 +80,8 @@ impl Moment {
     /// Whether a deadline is over. One of another boot is: its process cannot be alive.
     pub(super) fn is_past(&self, deadline: &Deadline) -> bool {
         match (&self.machine, &deadline.boot, deadline.uptime) {
-            (Some(machine), Some(boot), Some(uptime)) => *machine.boot != **boot || uptime < machine.millis,
-            _ => deadline.at < self.now,
+            (Some(machine), Some(boot), Some(uptime)) => *machine.boot != **boot || uptime <= machine.millis,
+            _ => deadline.at <= self.now,
         }
     }
 
@@ -134,8 +134,8 @@ mod tests {
     #[test]
     fn a_turned_wall_clock_ends_no_deadline() {
         let deadline = moment(1_000, Some(("a", 500))).deadline(Duration::from_secs(20));
-        assert!(!moment(9_999_999, Some(("a", 20_500))).is_past(&deadline));
-        assert!(moment(0, Some(("a", 20_501))).is_past(&deadline));
+        assert!(!moment(9_999_999, Some(("a", 20_499))).is_past(&deadline));
+        assert!(moment(0, Some(("a", 20_500))).is_past(&deadline));
     }
 
     #[test]
@@ -147,8 +147,8 @@ mod tests {
     #[test]
     fn without_a_machine_clock_the_stores_clock_decides() {
         let deadline = moment(1_000, None).deadline(Duration::from_secs(1));
-        assert!(!moment(2_000, Some(("a", 0))).is_past(&deadline));
-        assert!(moment(2_001, Some(("a", 0))).is_past(&deadline));
+        assert!(!moment(1_999, Some(("a", 0))).is_past(&deadline));
+        assert!(moment(2_000, Some(("a", 0))).is_past(&deadline));
     }
 
     #[test]

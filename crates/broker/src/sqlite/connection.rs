@@ -96,6 +96,8 @@ fn prepare(connection: Connection, location: &Location) -> Result<Connection, Fa
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // In KiB. The default of 2 MiB makes each write to a store of a million jobs read the indexes anew: half the speed.
+    connection.pragma_update(None, "cache_size", -16_384)?;
     schema::create(&connection, &location.names, &location.store)?;
     Ok(connection)
 }

@@ -64,8 +64,7 @@ pub(super) fn jobs(view: &View<'_>, filter: &JobFilter) -> Result<Vec<JobView>, 
             list(view, (state, queue), (filter.task.as_ref(), limit), &mut jobs)?;
         }
     }
-    // Stable, so that jobs of the same instant stay in the order of their rows.
-    jobs.sort_by(|a, b| b.since.cmp(&a.since));
+    jobs.sort_by(|a, b| (a.state, b.since).cmp(&(b.state, a.since)));
     jobs.truncate(limit);
     Ok(jobs)
 }

@@ -1,7 +1,7 @@
 //! The SQLite store: one file that many processes of one machine share, or one store in memory.
 //!
-//! `broker.rs` is the face; each operation has its file and is a plain function of a [`scope::Scope`] (it writes) or a
-//! [`scope::View`] (it reads). `writer.rs` owns the one connection that writes and commits in groups, `reader.rs` the one
+//! `broker.rs` is the face; each operation has its file and is a plain function of a `Scope` (it writes) or a
+//! `View` (it reads). `writer.rs` owns the one connection that writes and commits in groups, `reader.rs` the one
 //! that reads and looks for the commits of other processes, `watchers.rs` knows who waits for what.
 //!
 //! Two invariants: every write runs on the writer's thread inside `BEGIN IMMEDIATE`, and nobody is answered before the

@@ -44,7 +44,7 @@ pub(super) fn lost(view: &View<'_>, max: usize) -> Result<Vec<Incarnation>, Faul
 
 /// What an incarnation holds. Rows that cannot be read are parked, or nobody could ever finish the drain.
 pub(super) fn held_by(scope: &mut Scope<'_>, worker: &Incarnation, max: usize) -> Result<Vec<Delivery>, Fault> {
-    let sql = select_jobs!("INDEXED BY \"jobs_held\" WHERE holder = ?1 ORDER BY fence, seq LIMIT ?2");
+    let sql = select_jobs!("INDEXED BY \"jobs_held\" WHERE holder = ?1 ORDER BY fence, id LIMIT ?2");
     let mut deliveries = Vec::new();
     let mut unreadable = Vec::new();
     scope.visit(sql, (worker.as_str(), integer(max.min(MAX_BATCH_JOBS) as u64)), |row| {

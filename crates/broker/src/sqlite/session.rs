@@ -48,29 +48,34 @@ pub(super) fn register(scope: &mut Scope<'_>, worker: &Registration) -> Result<S
 
 /// Fails unless this is the newest session of a worker that is registered.
 pub(super) fn check(view: &View<'_>, session: &Session) -> Result<(), Fault> {
+    if newest_generation(view, session)? == session.generation {
+        return Ok(());
+    }
+    Err(BrokerError::SessionLost.into())
+}
+
+/// The newest generation of a worker that is registered, whichever the session has.
+fn newest_generation(view: &View<'_>, session: &Session) -> Result<Generation, Fault> {
     let sql = r#"SELECT generation, expires_at, boot, expires_uptime FROM "workers" WHERE incarnation = ?1"#;
     let read = |row: &Row<'_>| Ok((natural(row.get(0)?), read_deadline(row)?));
     match view.first(sql, [session.incarnation.as_str()], read)? {
-        Some((generation, deadline)) if generation == session.generation.get() && !view.moment.is_past(&deadline) => {
-            Ok(())
-        }
+        Some((generation, deadline)) if !view.moment.is_past(&deadline) => Ok(Generation::new(generation)),
         _ => Err(BrokerError::SessionLost.into()),
     }
 }
 
-/// Opens the next generation.
+/// Opens the next generation, from any before: the answer to an earlier reconcile may have been lost.
 pub(super) fn reconcile(scope: &mut Scope<'_>, session: &Session) -> Result<Reconciled, Fault> {
-    check(scope, session)?;
-    let generation = session.generation.get().saturating_add(1);
+    let generation = newest_generation(scope, session)?.get().saturating_add(1);
     let sql = r#"UPDATE "workers" SET generation = ?2 WHERE incarnation = ?1"#;
     scope.execute(sql, (session.incarnation.as_str(), integer(generation)))?;
     let held = held(scope, &session.incarnation)?;
     Ok(Reconciled { session: Session { generation: Generation::new(generation), ..session.clone() }, held })
 }
 
-/// Renews the registration, and the lease if there is something to lease.
+/// Renews the registration, and the lease if there is something to lease. Any generation may: the worker lives.
 pub(super) fn heartbeat(scope: &mut Scope<'_>, session: &Session) -> Result<Pulse, Fault> {
-    check(scope, session)?;
+    newest_generation(scope, session)?;
     renew_registration(scope, session)?;
     let held = held(scope, &session.incarnation)?;
     if held.is_empty() {

@@ -50,6 +50,8 @@ fn apply(scope: &mut Scope<'_>, row: i64, settlement: &Settlement) -> Result<(),
             (record, Place::Aside)
         }
         Transition::Retry { record, delay } => (record, Place::Due(scope.now().after(*delay))),
+        // A suspect waits behind the other suspects, so that one that is handed back again and again holds up none.
+        Transition::Requeue { record } if record.suspect => (record, Place::Tail),
         Transition::Requeue { record } => (record, Place::Head),
         Transition::Park { record } => (record, Place::Aside),
         _ => return Err(BrokerError::Invalid("this store does not know that way out of running".to_owned()).into()),

@@ -28,6 +28,8 @@ const GROUP_SIZE: usize = 1000;
 pub(super) trait Operation: Send {
     /// Carries it out, as far as the transaction goes; answers whether to keep what it did.
     fn run(&mut self, scope: &mut Scope<'_>) -> bool;
+    /// What SQLite said if it did not let the operation through.
+    fn breakdown(&self) -> Option<Breakdown>;
     /// Tells the caller, once it is known what became of the transaction.
     fn answer(self: Box<Self>, verdict: &Result<(), Breakdown>, store: &str);
 }
@@ -55,6 +57,13 @@ where
     fn run(&mut self, scope: &mut Scope<'_>) -> bool {
         self.outcome = self.body.take().map(|body| body(scope));
         matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn breakdown(&self) -> Option<Breakdown> {
+        match &self.outcome {
+            Some(Err(Fault::Sqlite(error))) => Some(Breakdown::before_commit(error)),
+            _ => None,
+        }
     }
 
     fn answer(self: Box<Self>, verdict: &Result<(), Breakdown>, store: &str) {
@@ -129,23 +138,30 @@ impl Writer {
         while let Some(mut operation) = next {
             let ran = self.run_apart(operation.as_mut(), &mut scope);
             group.push(operation);
-            ran.map_err(|error| Breakdown::before_commit(&error))?;
+            ran?;
             let full = group.len() >= GROUP_SIZE || started.elapsed() >= GROUP_TIME;
             next = if full { None } else { self.operations.try_recv().ok() };
         }
         scope.finish().map_err(breakdown)
     }
 
-    /// Runs one operation so that its failure undoes itself alone. An error ends the whole group: SQLite rolls all of it
-    /// back when the disk is full or fails.
-    fn run_apart(&self, operation: &mut dyn Operation, scope: &mut Scope<'_>) -> rusqlite::Result<()> {
+    /// Runs one operation so that its failure undoes itself alone. An error ends the whole group.
+    fn run_apart(&self, operation: &mut dyn Operation, scope: &mut Scope<'_>) -> Result<(), Breakdown> {
         scope.tick();
-        self.connection.prepare_cached("SAVEPOINT operation")?.execute([])?;
+        self.step("SAVEPOINT operation")?;
         if !operation.run(scope) {
-            self.connection.prepare_cached("ROLLBACK TO operation")?.execute([])?;
+            // SQLite rolls the whole transaction back when the disk fails, and may when it is full.
+            if self.connection.is_autocommit() {
+                return Err(operation.breakdown().unwrap_or_else(|| Breakdown::internal("no transaction".to_owned())));
+            }
+            self.step("ROLLBACK TO operation")?;
         }
-        self.connection.prepare_cached("RELEASE operation")?.execute([])?;
-        Ok(())
+        self.step("RELEASE operation")
+    }
+
+    fn step(&self, statement: &str) -> Result<(), Breakdown> {
+        let done = self.connection.prepare_cached(statement).and_then(|mut statement| statement.execute([]));
+        done.map(|_| ()).map_err(|error| Breakdown::before_commit(&error))
     }
 }
 
@@ -153,5 +169,113 @@ fn breakdown(fault: Fault) -> Breakdown {
     match fault {
         Fault::Sqlite(error) => Breakdown::before_commit(&error),
         Fault::Answer(error) => Breakdown::internal(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::{Sender, channel};
+
+    use celeriac_core::QueueName;
+
+    use super::*;
+    use crate::clock::StoreClock;
+    use crate::error::Refusal;
+    use crate::sqlite::{connection, queues, schema};
+
+    type Answer = oneshot::Receiver<Result<(), BrokerError>>;
+
+    fn writer(path: &Path) -> (Writer, Sender<Box<dyn Operation>>) {
+        let names = schema::names(&celeriac_core::Namespace::default());
+        let location = Location { path: Some(path.to_owned()), names, store: "sqlite:test".to_owned() };
+        let (sender, operations) = channel();
+        let connection = connection::open_writer(&location).unwrap();
+        let (clock, watchers) = (Clock::new(StoreClock::Store), Arc::default());
+        (Writer { connection, location, clock, watchers, operations }, sender)
+    }
+
+    fn send(
+        sender: &Sender<Box<dyn Operation>>,
+        body: impl FnOnce(&mut Scope<'_>) -> Result<(), Fault> + Send + 'static,
+    ) -> Answer {
+        let (pending, answer) = Pending::new(body);
+        sender.send(Box::new(pending)).unwrap();
+        answer
+    }
+
+    fn note(scope: &mut Scope<'_>, queue: &str) -> Result<(), Fault> {
+        queues::note(scope, &QueueName::new(queue).unwrap())
+    }
+
+    fn noted(path: &Path) -> Vec<String> {
+        let connection = Connection::open(path).unwrap();
+        let mut statement = connection.prepare("SELECT name FROM queues ORDER BY name").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn an_operation_that_fails_is_undone_alone_in_its_group() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.db");
+        let (writer, sender) = writer(&path);
+        let first = send(&sender, |scope| note(scope, "first"));
+        let failing = send(&sender, |scope| {
+            note(scope, "failing")?;
+            Err(BrokerError::SessionLost.into())
+        });
+        let seen_by_others = path.clone();
+        let last = send(&sender, move |scope| {
+            assert!(noted(&seen_by_others).is_empty(), "the group is one transaction");
+            note(scope, "last")
+        });
+        drop(sender);
+        writer.run();
+        assert!(matches!(failing.blocking_recv().unwrap(), Err(BrokerError::SessionLost)));
+        assert!(first.blocking_recv().unwrap().is_ok() && last.blocking_recv().unwrap().is_ok());
+        assert_eq!(noted(&path), ["first", "last"]);
+    }
+
+    #[test]
+    fn an_operation_that_takes_the_transaction_with_it_fails_its_whole_group() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.db");
+        let (writer, sender) = writer(&path);
+        let first = send(&sender, |scope| note(scope, "first"));
+        let fatal = send(&sender, |scope| {
+            // What SQLite does by itself after an I/O error.
+            scope.execute(r#"INSERT OR ROLLBACK INTO "queues" (name) VALUES ('first')"#, []).map(|_| ())
+        });
+        let in_next_group = send(&sender, |scope| note(scope, "next"));
+        drop(sender);
+        writer.run();
+        assert!(first.blocking_recv().unwrap().is_err() && fatal.blocking_recv().unwrap().is_err());
+        assert!(in_next_group.blocking_recv().unwrap().is_ok());
+        assert_eq!(noted(&path), ["next"]);
+    }
+
+    #[test]
+    fn a_full_disk_is_refused_and_what_follows_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.db");
+        let (writer, sender) = writer(&path);
+        let pages: i64 = writer.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        writer.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        let too_big = send(&sender, |scope| {
+            let text = "x".repeat(100_000);
+            scope.execute(r#"INSERT INTO "queues" (name) VALUES (?1)"#, [text]).map(|_| ())
+        });
+        let refused = std::thread::spawn(move || too_big.blocking_recv().unwrap().unwrap_err());
+        let follows = std::thread::spawn(move || {
+            let refused = refused.join().unwrap();
+            let answer = send(&sender, |scope| note(scope, "small"));
+            drop(sender);
+            (refused, answer.blocking_recv().unwrap())
+        });
+        writer.run();
+        let (refused, small) = follows.join().unwrap();
+        assert!(matches!(refused, BrokerError::Refused { reason: Refusal::Full, .. }), "{refused:?}");
+        assert!(small.is_ok());
+        assert_eq!(noted(&path), ["small"]);
     }
 }

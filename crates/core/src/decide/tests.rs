@@ -1,3 +1,5 @@
+//! Every way a delivery can end, and what becomes of its job.
+
 use super::*;
 use crate::{JobId, QueueName, TaskName};
 use proptest::prelude::*;

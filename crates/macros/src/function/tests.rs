@@ -19,7 +19,9 @@ fn the_expansion_is_the_one_a_person_would_write() {
             #[instrument]
             pub async fn summarise(
                 month: String,
-                #[serde(default)] dry_run: bool,
+                /// Changes nothing.
+                #[serde(default)]
+                dry_run: bool,
                 context: Context,
                 State(db): State<Db>,
             ) -> Result<Summary, ReportError> { any tokens }
@@ -45,8 +47,11 @@ fn the_expansion_is_the_one_a_person_would_write() {
         #[derive(c::__private::serde::Serialize, c::__private::serde::Deserialize)]
         #[serde(crate = "c :: __private :: serde")]
         pub struct summarise {
+            #[doc = " The parameter `month`."]
             pub month: String,
-            #[serde(default)] pub dry_run: bool
+            #[doc = r" Changes nothing."]
+            #[serde(default)]
+            pub dry_run: bool
         }
 
         #[automatically_derived]
@@ -61,8 +66,11 @@ fn the_expansion_is_the_one_a_person_would_write() {
         #[automatically_derived]
         impl c::TaskFn for summarise {
             fn register(tasks: c::Tasks) -> c::Tasks {
+                fn sendable<F: ::core::future::Future + ::core::marker::Send>(future: F) -> F {
+                    future
+                }
                 tasks.handle(|job: Self, given_2: Context, given_3: State<Db>|
-                    summarise(job.month, job.dry_run, given_2, given_3))
+                    sendable(summarise(job.month, job.dry_run, given_2, given_3)))
             }
         }
     };

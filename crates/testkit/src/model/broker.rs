@@ -92,8 +92,7 @@ impl Broker for ModelBroker {
     }
 
     async fn deregister(&self, session: &Session) -> Result<(), BrokerError> {
-        self.call(|store| store.workers.remove(&session.incarnation));
-        Ok(())
+        self.call(|store| store.deregister(session))
     }
 
     async fn fetch(&self, session: &Session, request: &FetchRequest) -> Result<Fetched, BrokerError> {

@@ -59,7 +59,7 @@ impl Store {
             view.running = self.held(&registration.incarnation).len() as u64;
             view
         };
-        self.workers.values().map(view).collect()
+        self.workers.values().filter(|worker| worker.expires > self.now).map(view).collect()
     }
 
     pub(crate) fn retry_dead(&mut self, id: &JobId) -> bool {

@@ -12,7 +12,7 @@ use super::places::{Job, Place};
 pub(crate) struct Worker {
     pub(crate) registration: Registration,
     pub(crate) generation: Generation,
-    pub(crate) seen: Timestamp,
+    pub(crate) expires: Timestamp,
 }
 
 /// What a lane remembers.
@@ -99,9 +99,11 @@ impl Store {
         self.ends.get(id).filter(|end| end.until > self.now).map(|end| &end.outcome)
     }
 
-    /// The worker of a session, whatever its generation.
+    /// The worker of a session, whatever its generation, while it is registered.
     pub(crate) fn worker(&mut self, session: &Session) -> Result<&mut Worker, BrokerError> {
-        self.workers.get_mut(&session.incarnation).ok_or(BrokerError::SessionLost)
+        let now = self.now;
+        let worker = self.workers.get_mut(&session.incarnation).filter(|worker| worker.expires > now);
+        worker.ok_or(BrokerError::SessionLost)
     }
 
     /// Refuses all but the newest session of a registered worker.

@@ -11,22 +11,25 @@ use celeriac_core::{Fence, Generation, Incarnation, Lease, Outcome, QueueName, T
 use super::places::{Job, Place};
 use super::store::{End, Store, Worker};
 
-/// How long a registration is kept without a heartbeat of a worker that holds nothing.
-const REGISTRATION_TTL: Duration = Duration::from_secs(600);
+/// How long a registration lives without a heartbeat, at least.
+const REGISTRATION_TTL: Duration = Duration::from_secs(180);
 
 impl Store {
     pub(crate) fn register(&mut self, registration: &Registration) -> Session {
         let generation = Generation::new(1);
         let (incarnation, lease) = (registration.incarnation.clone(), registration.lease);
-        let worker = Worker { registration: registration.clone(), generation, seen: self.now };
+        let expires = self.registration_end(lease);
+        let worker = Worker { registration: registration.clone(), generation, expires };
         self.workers.insert(incarnation.clone(), worker);
         Session { incarnation, generation, lease }
     }
 
+    fn registration_end(&self, lease: Duration) -> Timestamp {
+        self.now.after(REGISTRATION_TTL.max(lease * 3))
+    }
+
     pub(crate) fn reconcile(&mut self, session: &Session) -> Result<Reconciled, BrokerError> {
-        let now = self.now;
         let worker = self.worker(session)?;
-        worker.seen = now;
         worker.generation = Generation::new(worker.generation.get() + 1);
         let session = Session { generation: worker.generation, ..session.clone() };
         let held = self.held(&session.incarnation);
@@ -34,17 +37,24 @@ impl Store {
     }
 
     pub(crate) fn heartbeat(&mut self, session: &Session) -> Result<Pulse, BrokerError> {
-        let now = self.now;
-        let worker = self.worker(session)?;
-        worker.seen = now;
-        let lease = worker.registration.lease;
+        let (now, expires) = (self.now, self.registration_end(session.lease));
+        self.worker(session)?.expires = expires;
         let held = self.held(&session.incarnation);
         if held.is_empty() {
             self.leases.remove(&session.incarnation);
         } else {
-            self.leases.insert(session.incarnation.clone(), now.after(lease));
+            self.leases.insert(session.incarnation.clone(), now.after(session.lease));
         }
         Ok(Pulse { now, newest_fence: self.newest_fence, held, next_due: self.next_due() })
+    }
+
+    pub(crate) fn deregister(&mut self, session: &Session) -> Result<(), BrokerError> {
+        self.check_newest(session)?;
+        self.workers.remove(&session.incarnation);
+        if self.held(&session.incarnation).is_empty() {
+            self.leases.remove(&session.incarnation);
+        }
+        Ok(())
     }
 
     pub(crate) fn fetch(&mut self, session: &Session, request: &FetchRequest) -> Result<Fetched, BrokerError> {
@@ -143,7 +153,7 @@ impl Store {
             self.workers.remove(incarnation);
             self.lost.insert(incarnation.clone());
         }
-        let next_expiry = self.leases.values().min().copied();
+        let next_expiry = self.leases.values().copied().filter(|end| *end > self.now).min();
         Condemned { incarnations, next_expiry, next_due: self.next_due(), now: self.now }
     }
 
@@ -171,17 +181,15 @@ impl Store {
 
     pub(crate) fn prune(&mut self, dead_retention: Duration, max: usize) -> Pruned {
         let now = self.now;
-        let is_old = |since: Timestamp, age: Duration| since.after(age) < now;
-        let dead = self.select(|job| {
-            (job.place == Place::Dead && is_old(job.record.since, dead_retention)).then_some(job.record.since)
-        });
+        let is_old = |job: &Job| job.place == Place::Dead && job.record.since.after(dead_retention) < now;
+        let dead = self.select(|job| is_old(job).then_some(job.record.since));
         let dead: Vec<_> = dead.iter().take(max).map(|job| job.id().clone()).collect();
         dead.iter().for_each(|id| drop(self.jobs.remove(id)));
         let over = self.ends.iter().filter(|(_, end)| end.until <= now).map(|(id, _)| id.clone());
         let over: Vec<_> = over.take(max).collect();
         over.iter().for_each(|id| drop(self.ends.remove(id)));
         let idle = |incarnation: &Incarnation| !self.leases.contains_key(incarnation);
-        let stale = self.workers.iter().filter(|(id, worker)| is_old(worker.seen, REGISTRATION_TTL) && idle(id));
+        let stale = self.workers.iter().filter(|(id, worker)| worker.expires <= now && idle(id));
         let stale: Vec<_> = stale.map(|(incarnation, _)| incarnation.clone()).take(max).collect();
         stale.iter().for_each(|incarnation| drop(self.workers.remove(incarnation)));
         Pruned { dead: dead.len(), results: over.len(), workers: stale.len() }

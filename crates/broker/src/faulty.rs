@@ -1,0 +1,269 @@
+//! A store that fails as planned: for tests of what uses a store.
+//!
+//! It stands in front of a real one. What a network can do to one call, it can do to the n-th call of an operation: nothing
+//! is sent, the store refuses, the command is lost on its way, or it is carried out and the answer is lost.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
+
+use crate::{
+    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, FetchRequest, Fetched, Holder, Inspector, JobFilter,
+    JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Refusal, Registration, Session, Settled, Settlement,
+    WorkerView,
+};
+
+/// A method of [`Broker`] or [`Inspector`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each is the method of that name")]
+pub enum Operation {
+    Sibling,
+    Enqueue,
+    Register,
+    Reconcile,
+    Heartbeat,
+    Deregister,
+    Fetch,
+    Settle,
+    WaitForWork,
+    PromoteDue,
+    CondemnExpired,
+    Lost,
+    HeldBy,
+    FinishDrain,
+    ReleaseParked,
+    Prune,
+    Result,
+    WaitResult,
+    Now,
+    Job,
+    Jobs,
+    Queues,
+    Workers,
+    RetryDead,
+    SetPaused,
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing is sent: [`BrokerError::Unreachable`].
+    Unreachable,
+    /// The store answers that it did not carry it out: [`BrokerError::Refused`].
+    Refused(Refusal),
+    /// It is not carried out, and the caller cannot know: [`BrokerError::InDoubt`].
+    CommandLost,
+    /// It is carried out, and the caller cannot know: [`BrokerError::InDoubt`].
+    AnswerLost,
+    /// It is not carried out: [`BrokerError::SessionLost`].
+    SessionLost,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    calls: BTreeMap<Operation, u64>,
+    faults: BTreeMap<(Operation, u64), Fault>,
+    outage: Option<Fault>,
+}
+
+/// A store whose calls fail as planned. Siblings share the plan and the counts.
+#[derive(Debug)]
+pub struct FaultyBroker {
+    broker: Arc<dyn Broker>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl FaultyBroker {
+    /// Stands in front of a store and passes every call, until something is planned.
+    #[must_use]
+    pub fn new(broker: Arc<dyn Broker>) -> Self {
+        Self { broker, plan: Arc::default() }
+    }
+
+    /// Plans that the next call of `operation` fails.
+    pub fn fail_next(&self, operation: Operation, fault: Fault) {
+        self.fail_nth(operation, 1, fault);
+    }
+
+    /// Plans that the `nth` call of `operation` from now on fails, 1 being the next.
+    pub fn fail_nth(&self, operation: Operation, nth: u64, fault: Fault) {
+        let mut plan = self.plan();
+        let number = plan.calls.get(&operation).copied().unwrap_or_default() + nth;
+        plan.faults.insert((operation, number), fault);
+    }
+
+    /// Lets every call fail, until [`FaultyBroker::heal`].
+    pub fn fail_all(&self, fault: Fault) {
+        self.plan().outage = Some(fault);
+    }
+
+    /// Forgets everything that was planned.
+    pub fn heal(&self) {
+        let mut plan = self.plan();
+        plan.outage = None;
+        plan.faults.clear();
+    }
+
+    /// How often `operation` was called so far, failed calls included.
+    #[must_use]
+    pub fn calls(&self, operation: Operation) -> u64 {
+        self.plan().calls.get(&operation).copied().unwrap_or_default()
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call and says what shall happen to it.
+    fn next_fault(&self, operation: Operation) -> Option<Fault> {
+        let mut plan = self.plan();
+        let calls = plan.calls.entry(operation).or_default();
+        *calls += 1;
+        let number = *calls;
+        plan.faults.remove(&(operation, number)).or(plan.outage)
+    }
+
+    async fn pass<T>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T, BrokerError>>,
+    ) -> Result<T, BrokerError> {
+        let store = || self.broker.describe();
+        let source = || format!("planned for {operation:?}").into();
+        match self.next_fault(operation) {
+            None => call.await,
+            Some(Fault::Unreachable) => Err(BrokerError::Unreachable { store: store(), source: source() }),
+            Some(Fault::Refused(reason)) => {
+                Err(BrokerError::Refused { store: store(), reason, detail: format!("planned for {operation:?}") })
+            }
+            Some(Fault::CommandLost) => Err(BrokerError::InDoubt { store: store(), source: source() }),
+            Some(Fault::AnswerLost) => {
+                call.await?;
+                Err(BrokerError::InDoubt { store: store(), source: source() })
+            }
+            Some(Fault::SessionLost) => Err(BrokerError::SessionLost),
+        }
+    }
+}
+
+#[async_trait]
+impl Broker for FaultyBroker {
+    fn describe(&self) -> String {
+        self.broker.describe()
+    }
+
+    async fn sibling(&self) -> Result<Arc<dyn Broker>, BrokerError> {
+        let broker = self.pass(Operation::Sibling, self.broker.sibling()).await?;
+        Ok(Arc::new(Self { broker, plan: Arc::clone(&self.plan) }))
+    }
+
+    async fn enqueue(&self, batch: &Batch) -> Result<BatchAnswer, BrokerError> {
+        self.pass(Operation::Enqueue, self.broker.enqueue(batch)).await
+    }
+
+    async fn register(&self, worker: &Registration) -> Result<Session, BrokerError> {
+        self.pass(Operation::Register, self.broker.register(worker)).await
+    }
+
+    async fn reconcile(&self, session: &Session) -> Result<Reconciled, BrokerError> {
+        self.pass(Operation::Reconcile, self.broker.reconcile(session)).await
+    }
+
+    async fn heartbeat(&self, session: &Session) -> Result<Pulse, BrokerError> {
+        self.pass(Operation::Heartbeat, self.broker.heartbeat(session)).await
+    }
+
+    async fn deregister(&self, session: &Session) -> Result<(), BrokerError> {
+        self.pass(Operation::Deregister, self.broker.deregister(session)).await
+    }
+
+    async fn fetch(&self, session: &Session, request: &FetchRequest) -> Result<Fetched, BrokerError> {
+        self.pass(Operation::Fetch, self.broker.fetch(session, request)).await
+    }
+
+    async fn settle(&self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        self.pass(Operation::Settle, self.broker.settle(holder, settlements)).await
+    }
+
+    async fn wait_for_work(
+        &self,
+        session: &Session,
+        queues: &[QueueName],
+        timeout: Duration,
+    ) -> Result<(), BrokerError> {
+        self.pass(Operation::WaitForWork, self.broker.wait_for_work(session, queues, timeout)).await
+    }
+
+    async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError> {
+        self.pass(Operation::PromoteDue, self.broker.promote_due(max)).await
+    }
+
+    async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
+        self.pass(Operation::CondemnExpired, self.broker.condemn_expired(max)).await
+    }
+
+    async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {
+        self.pass(Operation::Lost, self.broker.lost(max)).await
+    }
+
+    async fn held_by(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError> {
+        self.pass(Operation::HeldBy, self.broker.held_by(incarnation, max)).await
+    }
+
+    async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
+        self.pass(Operation::FinishDrain, self.broker.finish_drain(incarnation)).await
+    }
+
+    async fn release_parked(&self, tasks: &[TaskName], max: usize) -> Result<usize, BrokerError> {
+        self.pass(Operation::ReleaseParked, self.broker.release_parked(tasks, max)).await
+    }
+
+    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
+        self.pass(Operation::Prune, self.broker.prune(dead_retention, max)).await
+    }
+
+    async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {
+        self.pass(Operation::Result, self.broker.result(id)).await
+    }
+
+    async fn wait_result(&self, id: &JobId) -> Result<Outcome, BrokerError> {
+        self.pass(Operation::WaitResult, self.broker.wait_result(id)).await
+    }
+}
+
+#[async_trait]
+impl Inspector for FaultyBroker {
+    async fn now(&self) -> Result<Timestamp, BrokerError> {
+        self.pass(Operation::Now, self.broker.now()).await
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<JobView>, BrokerError> {
+        self.pass(Operation::Job, self.broker.job(id)).await
+    }
+
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError> {
+        self.pass(Operation::Jobs, self.broker.jobs(filter)).await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueView>, BrokerError> {
+        self.pass(Operation::Queues, self.broker.queues()).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerView>, BrokerError> {
+        self.pass(Operation::Workers, self.broker.workers()).await
+    }
+
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        self.pass(Operation::RetryDead, self.broker.retry_dead(ids)).await
+    }
+
+    async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
+        self.pass(Operation::SetPaused, self.broker.set_paused(queue, paused)).await
+    }
+}

@@ -1,0 +1,159 @@
+//! The table in docs/redis-layout.md says what is in the server.
+
+use celeriac_broker::conformance::{
+    death, delayed, given, job, job_of, parking, retry, seconds, success, success_kept, task_name,
+};
+
+use crate::support::Scene;
+
+const TABLE: &str = include_str!("../../../../docs/redis-layout.md");
+
+/// A row of the table of keys.
+#[derive(Debug)]
+struct Row {
+    pattern: String,
+    kind: String,
+    lives: String,
+}
+
+fn rows() -> Vec<Row> {
+    let rows =
+        TABLE.lines().skip_while(|line| !line.starts_with("| key |")).skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|line| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let kind = cells[1].replace("sorted set", "zset");
+        Row { pattern: cells[0].trim_matches('`').to_owned(), kind, lives: cells[2].to_owned() }
+    })
+    .collect()
+}
+
+impl Row {
+    fn fits(&self, key: &str) -> bool {
+        let Some((before, rest)) = self.pattern.split_once('<') else { return self.pattern == key };
+        let after = rest.split_once('>').map_or("", |(_, after)| after);
+        key.len() > before.len() + after.len() && key.starts_with(before) && key.ends_with(after)
+    }
+}
+
+/// Compares every key with the table; the rows that were met.
+async fn compare(scene: &Scene, met: &mut Vec<String>) {
+    let rows = rows();
+    for key in scene.keys().await {
+        let fitting: Vec<_> = rows.iter().filter(|row| row.fits(&key)).collect();
+        assert_eq!(fitting.len(), 1, "{key} fits {fitting:?}");
+        let kind: String = scene.ask(redis::cmd("TYPE").arg(scene.key(&key))).await;
+        assert_eq!(kind, fitting[0].kind, "{key}");
+        let ttl: i64 = scene.ask(redis::cmd("PTTL").arg(scene.key(&key))).await;
+        let expires = !["stays", "while used"].contains(&fitting[0].lives.as_str());
+        assert_eq!(ttl > 0, expires, "{key} has {ttl} ms to live, the table says {}", fitting[0].lives);
+        met.push(fitting[0].pattern.clone());
+    }
+}
+
+/// Lets jobs come into every place there is, looking at the keys in between, and ends them all.
+async fn live(scene: &Scene, met: &mut Vec<String>) {
+    let (worker, other) = (scene.worker().await.unwrap(), scene.worker().await.unwrap());
+    let jobs = vec![job("q"), job("q"), job("q"), job_of("odd", "q"), delayed(seconds(5), "late"), given("mine", "r")];
+    scene.enqueue(jobs).await.unwrap();
+    let held = worker.fetch(&["q"], 10).await.unwrap();
+    compare(scene, met).await;
+    let now = scene.now();
+    worker.settle_one(&held[0], success(&held[0], now)).await.unwrap();
+    worker.settle_one(&held[1], retry(&held[1], now, seconds(1))).await.unwrap();
+    worker.settle_one(&held[2], death(&held[2], now)).await.unwrap();
+    worker.settle_one(&held[3], parking(&held[3], now)).await.unwrap();
+    other.fetch_one("r").await.unwrap();
+    // It holds nothing any more, and the heartbeat ends its lease.
+    assert!(worker.held().await.unwrap().is_empty());
+    scene.condemn(&other).await.unwrap();
+    compare(scene, met).await;
+    other.drain(scene.now()).await.unwrap();
+    assert!(scene.broker.finish_drain(&other.session.incarnation).await.unwrap());
+    compare(scene, met).await;
+    let wait = scene.broker.wait_for_work(&worker.session, &[], seconds(30));
+    drop(tokio::time::timeout(std::time::Duration::from_millis(10), wait).await);
+
+    assert_eq!(scene.broker.promote_due(10).await.unwrap().count, 2);
+    assert_eq!(scene.broker.release_parked(&[task_name("odd")], 10).await.unwrap(), 1);
+    assert_eq!(scene.broker.retry_dead(&[held[2].record.id.clone()]).await.unwrap(), [true]);
+    loop {
+        let got = worker.fetch_idle(&["q", "late", "r"], 10).await.unwrap().jobs;
+        if got.is_empty() {
+            break;
+        }
+        for delivery in got {
+            worker.settle_one(&delivery, success_kept(&delivery, scene.now(), seconds(60))).await.unwrap();
+        }
+    }
+    scene.broker.deregister(&worker.session).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_key_is_in_the_table_and_goes_when_it_says() {
+    let scene = Scene::shared().await;
+    let mut met = Vec::new();
+    live(&scene, &mut met).await;
+    compare(&scene, &mut met).await;
+
+    // Bytes that are no record, among the ready ones.
+    let _: () = scene.ask(redis::cmd("HSET").arg(scene.key("jobs")).arg("odd").arg("no record")).await;
+    let _: () = scene.ask(redis::cmd("RPUSH").arg(scene.key("q:q:ready")).arg("odd")).await;
+    // A token of this kind is popped at once; this one stands for it.
+    let _: () = scene.ask(redis::cmd("LPUSH").arg(scene.key("ctl:w~1")).arg("1")).await;
+    let _: () = scene.ask(redis::cmd("EXPIRE").arg(scene.key("ctl:w~1")).arg(3600)).await;
+    scene.worker().await.unwrap().fetch_busy(&["q"], 1).await.unwrap();
+    compare(&scene, &mut met).await;
+    let unmet: Vec<_> = rows().into_iter().map(|row| row.pattern).filter(|pattern| !met.contains(pattern)).collect();
+    assert!(unmet.is_empty(), "no key like {unmet:?} was ever there");
+}
+
+#[tokio::test]
+async fn what_is_used_up_leaves_nothing_behind() {
+    let scene = Scene::shared().await;
+    live(&scene, &mut Vec::new()).await;
+    let rows = rows();
+    let lives = |key: &str| rows.iter().find(|row| row.fits(key)).map(|row| row.lives.clone());
+    let left: Vec<_> =
+        scene.keys().await.into_iter().filter(|key| lives(key).as_deref() == Some("while used")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_live_running_hash_is_a_hash_table() {
+    let scene = Scene::shared().await;
+    let worker = scene.worker().await.unwrap();
+    scene.enqueue([job("q"), job("q")]).await.unwrap();
+    let running = scene.key(&format!("running:{}", worker.session.incarnation));
+    for _ in 0..2 {
+        worker.fetch_one("q").await.unwrap();
+        let encoding: String = scene.ask(redis::cmd("OBJECT").arg("ENCODING").arg(&running)).await;
+        assert_eq!(encoding, "hashtable");
+    }
+}
+
+#[tokio::test]
+async fn undecodable_records_are_kept_aside_with_their_bytes() {
+    let scene = Scene::shared().await;
+    let ids = scene.enqueue([job("q"), job("q"), delayed(seconds(1), "q"), job("q")]).await.unwrap();
+    let jobs = scene.key("jobs");
+    // A format of the future; a name that no version allows; no record at all.
+    for (id, at, byte) in [(&ids[0], 12, b'9'), (&ids[1], 22, b'\n'), (&ids[2], 12, b'9')] {
+        let mut bytes: Vec<u8> = scene.ask(redis::cmd("HGET").arg(&jobs).arg(id.as_str())).await;
+        bytes[at] = byte;
+        let _: () = scene.ask(redis::cmd("HSET").arg(&jobs).arg(id.as_str()).arg(&bytes)).await;
+    }
+    let before: Vec<Vec<u8>> =
+        scene.ask(redis::cmd("HMGET").arg(&jobs).arg(ids[0].as_str()).arg(ids[1].as_str())).await;
+    let worker = scene.worker().await.unwrap();
+    let fetched = worker.fetch_busy(&["q"], 10).await.unwrap();
+    assert_eq!((fetched.jobs.len(), fetched.unreadable.len()), (1, 2));
+    assert_eq!(worker.held().await.unwrap().len(), 1);
+    scene.advance(seconds(1));
+    assert_eq!(scene.broker.promote_due(10).await.unwrap().count, 0);
+    let after: Vec<Vec<u8>> = scene.ask(redis::cmd("HMGET").arg(&jobs).arg(ids[0].as_str()).arg(ids[1].as_str())).await;
+    assert_eq!(before, after);
+    let aside: u64 = scene.ask(redis::cmd("ZCARD").arg(scene.key("unreadable"))).await;
+    let queue = scene.queue("q").await.unwrap();
+    assert_eq!((aside, queue.parked, queue.scheduled, queue.running), (3, 3, 0, 1));
+    assert!(scene.broker.job(&ids[0]).await.unwrap_err().to_string().contains(ids[0].as_str()));
+}

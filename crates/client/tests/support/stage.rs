@@ -1,0 +1,250 @@
+//! A store whose enqueue calls go as a test directs: applied, lost, refused, late or held back.
+//!
+//! All else goes straight to the model behind it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac_broker::*;
+use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
+use celeriac_testkit::ModelBroker;
+use tokio::sync::watch;
+
+/// How one enqueue call goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// It is applied and answered.
+    Apply,
+    /// It is applied, and the answer is lost.
+    LoseAnswer,
+    /// It is lost on the way to the store; the caller cannot know.
+    LoseCommand,
+    /// It seems lost, and reaches the store only after this many further calls.
+    Late(usize),
+    /// The store refuses it.
+    Refuse(Refusal),
+    /// No connection could be made.
+    Unreachable,
+    /// No answer ever comes, and nothing is applied.
+    Hang,
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct Stage {
+    model: Mutex<ModelBroker>,
+    acts: Mutex<VecDeque<Act>>,
+    /// What happens when no act is left.
+    otherwise: Mutex<Act>,
+    calls: Mutex<Vec<Batch>>,
+    arrived: watch::Sender<usize>,
+    open: watch::Sender<bool>,
+    /// Copies under way, each with the number of calls after which it arrives.
+    late: Mutex<Vec<(usize, Batch)>>,
+}
+
+impl Stage {
+    pub fn new(model: ModelBroker) -> Arc<Self> {
+        Arc::new(Self {
+            model: Mutex::new(model),
+            acts: Mutex::default(),
+            otherwise: Mutex::new(Act::Apply),
+            calls: Mutex::default(),
+            arrived: watch::Sender::new(0),
+            open: watch::Sender::new(true),
+            late: Mutex::default(),
+        })
+    }
+
+    /// Directs the next calls, one act each.
+    pub fn direct(&self, acts: impl IntoIterator<Item = Act>) {
+        self.acts.lock().unwrap().extend(acts);
+    }
+
+    /// Directs all calls after those.
+    pub fn otherwise(&self, act: Act) {
+        *self.otherwise.lock().unwrap() = act;
+    }
+
+    /// Holds every call back until [`Stage::release`].
+    pub fn hold(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub fn release(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Waits until `count` enqueue calls have been made.
+    pub async fn calls_made(&self, count: usize) {
+        self.arrived.subscribe().wait_for(|arrived| *arrived >= count).await.unwrap();
+    }
+
+    /// The batches that were sent, in order.
+    pub fn calls(&self) -> Vec<Batch> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// The store behind the stage.
+    pub fn model(&self) -> ModelBroker {
+        self.model.lock().unwrap().clone()
+    }
+
+    /// Puts another store behind the stage: what happens when a backup is played back.
+    pub fn replace_model(&self, model: ModelBroker) {
+        *self.model.lock().unwrap() = model;
+    }
+
+    /// Lets the copies arrive whose time has come; after `usize::MAX` calls, all of them.
+    pub async fn deliver_late(&self, calls: usize) {
+        let mut late = self.late.lock().unwrap();
+        late.iter_mut().for_each(|(left, _)| *left = left.saturating_sub(calls));
+        let due: Vec<_> = late.extract_if(.., |(left, _)| *left == 0).collect();
+        drop(late);
+        for (_, batch) in due {
+            self.model().enqueue(&batch).await.unwrap();
+        }
+    }
+
+    fn in_doubt(&self) -> BrokerError {
+        BrokerError::InDoubt { store: self.describe(), source: "the line went dead".into() }
+    }
+}
+
+#[async_trait]
+impl Broker for Stage {
+    fn describe(&self) -> String {
+        "stage".to_owned()
+    }
+
+    async fn sibling(&self) -> Result<Arc<dyn Broker>, BrokerError> {
+        self.model().sibling().await
+    }
+
+    async fn enqueue(&self, batch: &Batch) -> Result<BatchAnswer, BrokerError> {
+        self.calls.lock().unwrap().push(batch.clone());
+        self.arrived.send_modify(|count| *count += 1);
+        self.open.subscribe().wait_for(|open| *open).await.unwrap();
+        let act = self.acts.lock().unwrap().pop_front();
+        let act = act.unwrap_or_else(|| *self.otherwise.lock().unwrap());
+        let answer = match act {
+            Act::Apply => self.model().enqueue(batch).await,
+            Act::LoseAnswer => self.model().enqueue(batch).await.and(Err(self.in_doubt())),
+            Act::LoseCommand | Act::Late(_) => Err(self.in_doubt()),
+            Act::Refuse(reason) => {
+                Err(BrokerError::Refused { store: self.describe(), reason, detail: "no".to_owned() })
+            }
+            Act::Unreachable => {
+                Err(BrokerError::Unreachable { store: self.describe(), source: "nobody listens".into() })
+            }
+            Act::Hang => std::future::pending().await,
+        };
+        self.deliver_late(1).await;
+        if let Act::Late(calls) = act {
+            self.late.lock().unwrap().push((calls, batch.clone()));
+        }
+        answer
+    }
+
+    async fn register(&self, worker: &Registration) -> Result<Session, BrokerError> {
+        self.model().register(worker).await
+    }
+
+    async fn reconcile(&self, session: &Session) -> Result<Reconciled, BrokerError> {
+        self.model().reconcile(session).await
+    }
+
+    async fn heartbeat(&self, session: &Session) -> Result<Pulse, BrokerError> {
+        self.model().heartbeat(session).await
+    }
+
+    async fn deregister(&self, session: &Session) -> Result<(), BrokerError> {
+        self.model().deregister(session).await
+    }
+
+    async fn fetch(&self, session: &Session, request: &FetchRequest) -> Result<Fetched, BrokerError> {
+        self.model().fetch(session, request).await
+    }
+
+    async fn settle(&self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        self.model().settle(holder, settlements).await
+    }
+
+    async fn wait_for_work(
+        &self,
+        session: &Session,
+        queues: &[QueueName],
+        timeout: Duration,
+    ) -> Result<(), BrokerError> {
+        self.model().wait_for_work(session, queues, timeout).await
+    }
+
+    async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError> {
+        self.model().promote_due(max).await
+    }
+
+    async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
+        self.model().condemn_expired(max).await
+    }
+
+    async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {
+        self.model().lost(max).await
+    }
+
+    async fn held_by(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError> {
+        self.model().held_by(incarnation, max).await
+    }
+
+    async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
+        self.model().finish_drain(incarnation).await
+    }
+
+    async fn release_parked(&self, tasks: &[TaskName], max: usize) -> Result<usize, BrokerError> {
+        self.model().release_parked(tasks, max).await
+    }
+
+    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
+        self.model().prune(dead_retention, max).await
+    }
+
+    async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {
+        self.model().result(id).await
+    }
+
+    async fn wait_result(&self, id: &JobId) -> Result<Outcome, BrokerError> {
+        self.model().wait_result(id).await
+    }
+}
+
+#[async_trait]
+impl Inspector for Stage {
+    async fn now(&self) -> Result<Timestamp, BrokerError> {
+        self.model().now().await
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<JobView>, BrokerError> {
+        self.model().job(id).await
+    }
+
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError> {
+        self.model().jobs(filter).await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueView>, BrokerError> {
+        self.model().queues().await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerView>, BrokerError> {
+        self.model().workers().await
+    }
+
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        self.model().retry_dead(ids).await
+    }
+
+    async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
+        self.model().set_paused(queue, paused).await
+    }
+}

@@ -1,0 +1,86 @@
+//! The small examples, run to their end on both stores. `flights` has a test of its own.
+
+#[path = "support/example.rs"]
+mod example;
+
+use std::process::Command;
+
+use celeriac_testkit::shared_redis;
+
+/// What an example prints on the embedded store and on Redis; the same lines, or this fails.
+async fn prints(name: &str) -> String {
+    let redis = shared_redis().await.expose();
+    let [embedded, redis] = [vec![], vec![redis.as_str()]].map(|arguments| {
+        let output = example::run(name, &arguments);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        // Ids differ from run to run.
+        text.lines().map(|line| without_id(line) + "\n").collect::<String>()
+    });
+    assert_eq!(sorted(&embedded), sorted(&redis), "{name}");
+    embedded
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn without_id(line: &str) -> String {
+    let words = line.split(' ').map(|word| if word.len() == 22 { "ID" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn hello_greets() {
+    assert_eq!(prints("hello").await, "Hello, Ada!\n");
+}
+
+#[tokio::test]
+async fn retry_tries_again_unless_the_error_is_permanent() {
+    assert_eq!(
+        prints("retry").await,
+        "attempt 1 to call 555-0100\n\
+         attempt 2 to call 555-0100\n\
+         attempt 3 to call 555-0100\n\
+         555-0100 answered\n\
+         job ID is dead after 1 attempts: there is no card to charge\n\
+         1 succeeded, 2 retried, 1 dead\n"
+    );
+}
+
+#[tokio::test]
+async fn delayed_runs_what_is_due_later_before_it_ends() {
+    // On a machine that stalls for a second two of the jobs are due at once, and then their order is open.
+    let text = prints("delayed").await;
+    let lines = sorted(&text);
+    let reminders = ["do not forget: the tea", "do not forget: the train", "do not forget: to look around"];
+    assert_eq!(lines.split_last(), Some((&"the tea is scheduled", reminders.as_slice())), "{text}");
+}
+
+#[tokio::test]
+async fn state_is_shared_by_all_jobs_of_a_worker() {
+    assert_eq!(prints("state").await, "the: 3, dog: 2\n");
+}
+
+#[tokio::test]
+async fn a_task_needs_no_macro() {
+    assert_eq!(prints("without_macro").await, "job ID of queue arithmetic\n42\n");
+}
+
+#[test]
+fn the_command_task_of_the_manual_counts_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("queue.db").display());
+    let celeriac = |arguments: &[&str]| {
+        let commands = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/commands");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_celeriac"));
+        let output = command.args(["--broker", &store]).args(arguments).current_dir(commands).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    celeriac(&["enqueue", "word-count", "\"one two three\"", "--id", "words"]);
+    celeriac(&["worker", "--burst"]);
+    assert_eq!(celeriac(&["result", "words"]), "{\"words\": 3}\n");
+}
