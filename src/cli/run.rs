@@ -76,7 +76,10 @@ async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
 /// The address of the store: an empty one, as an empty environment variable gives, is none.
 fn store_url(given: Option<String>) -> Result<StoreUrl, Failure> {
     let text = given.filter(|text| !text.is_empty());
-    text.as_deref().unwrap_or(DEFAULT_STORE).parse().map_err(|error| Failure::usage(format!("the address of the store: {error}")))
+    text.as_deref()
+        .unwrap_or(DEFAULT_STORE)
+        .parse()
+        .map_err(|error| Failure::usage(format!("the address of the store: {error}")))
 }
 
 fn print_completions(shell: clap_complete::Shell) -> Result<(), Failure> {
