@@ -3,6 +3,8 @@
 #[path = "support/example.rs"]
 mod example;
 
+use std::process::Command;
+
 use celeriac_testkit::shared_redis;
 
 /// What an example prints on the embedded store and on Redis; the same lines, or this fails.
@@ -65,4 +67,20 @@ async fn state_is_shared_by_all_jobs_of_a_worker() {
 #[tokio::test]
 async fn a_task_needs_no_macro() {
     assert_eq!(prints("without_macro").await, "job ID of queue arithmetic\n42\n");
+}
+
+#[test]
+fn the_command_task_of_the_manual_counts_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("queue.db").display());
+    let celeriac = |arguments: &[&str]| {
+        let commands = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/commands");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_celeriac"));
+        let output = command.args(["--broker", &store]).args(arguments).current_dir(commands).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    celeriac(&["enqueue", "word-count", "\"one two three\"", "--id", "words"]);
+    celeriac(&["worker", "--burst"]);
+    assert_eq!(celeriac(&["result", "words"]), "{\"words\": 3}\n");
 }

@@ -233,3 +233,15 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn the_manual_shows_the_examples_as_they_are() {
+    let manual = read("README.md");
+    let example = read("examples/hello.rs");
+    let is_shown = |line: &&str| !line.starts_with("//!") && !line.starts_with("#![");
+    let program = example.lines().skip_while(|line| !is_shown(line) || line.is_empty()).collect::<Vec<_>>().join("\n");
+    assert!(manual.contains(&format!("```rust\n{program}\n```")), "the program is not examples/hello.rs");
+    let commands = read("examples/commands/celeriac.toml");
+    let (_, tasks) = commands.split_once("\n\n").unwrap();
+    assert!(manual.contains(&format!("```toml\n{tasks}```")), "the tasks are not those of examples/commands");
+}

@@ -31,10 +31,21 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("flights: {error:#}");
+            eprintln!("flights: {}", sentence(&error));
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The error and its causes, without those that it has told already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told.push_str(&format!(": {cause}"));
+        }
+    }
+    told
 }
 
 /// 2 for what the caller can mend in arguments and input, 3 for a store that is away, 1 for the rest.

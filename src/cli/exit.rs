@@ -81,7 +81,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         }
         cause = inner.source();
     }
-    text
+    // Some causes come in several lines; a sentence has one.
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::cli::store::connect;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// What a worker gets beyond its grace, or after a second signal, to hand back and to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// How often a worker says that it still waits for its store.
 const SPEAK_EVERY: Duration = Duration::from_secs(10);
 
@@ -29,10 +32,10 @@ pub(crate) async fn run(args: WorkerArgs, setting: Setting) -> Result<(), Failur
     }
     tasks.check().map_err(|error| Failure::usage(error.to_string()))?;
     let mut signals = Signals::install()?;
-    let store = setting.url.to_string();
+    let (store, grace) = (setting.url.to_string(), args.grace);
     let Some(broker) = reach(&setting.url, &mut signals).await? else { return Ok(()) };
     let worker = build(broker, tasks, args).map_err(|error| failure(&store, &error))?;
-    let summary = run_under_signals(worker, &mut signals).await.map_err(|error| failure(&store, &error))?;
+    let summary = run_under_signals(worker, grace, &store, &mut signals).await?;
     report(&summary, setting.json)
 }
 
@@ -91,25 +94,36 @@ async fn reach(url: &StoreUrl, signals: &mut Signals) -> Result<Option<Arc<dyn B
 }
 
 /// Runs the worker: the first signal stops it in order, the second at once.
-async fn run_under_signals(worker: Worker, signals: &mut Signals) -> Result<Summary, WorkerError> {
+async fn run_under_signals(
+    worker: Worker,
+    grace: Duration,
+    store: &str,
+    signals: &mut Signals,
+) -> Result<Summary, Failure> {
     let handle = worker.handle();
-    let obey = async {
-        signals.next().await;
-        tracing::info!(running = handle.running(), "asked to stop; a second signal stops at once");
-        handle.stop();
-        signals.next().await;
-        tracing::warn!(running = handle.running(), "stopping at once");
-        stop_at_once(&handle).await
-    };
     tokio::select! {
-        ended = worker.run() => ended,
-        never = obey => match never {},
+        ended = worker.run() => ended.map_err(|error| failure(store, &error)),
+        () = outstay(&handle, grace, signals) => {
+            let running = handle.running();
+            let text = format!("ended without a word to {store}; {running} unfinished jobs run again after their lease");
+            Err(Failure::new(Exit::Failed, text))
+        }
     }
 }
 
-async fn stop_at_once(handle: &WorkerHandle) -> std::convert::Infallible {
+/// Passes signals on to the worker, and returns when it has not ended in time for all that: a process that was told to end
+/// does so, also when its store is away and nothing can be handed back.
+async fn outstay(handle: &WorkerHandle, grace: Duration, signals: &mut Signals) {
+    signals.next().await;
+    tracing::info!(running = handle.running(), "asked to stop; a second signal stops at once");
+    handle.stop();
+    tokio::select! {
+        () = tokio::time::sleep(grace + FAREWELL) => return,
+        () = signals.next() => {}
+    }
+    tracing::warn!(running = handle.running(), "stopping at once");
     handle.stop_now();
-    std::future::pending().await
+    tokio::time::sleep(FAREWELL).await;
 }
 
 fn report(summary: &Summary, json: bool) -> Result<(), Failure> {

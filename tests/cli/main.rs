@@ -1,0 +1,10 @@
+//! The command line as scripts and people use it: real processes, real stores, exit codes and JSON.
+
+mod dead;
+mod enqueue;
+mod enqueue_file;
+mod job;
+mod place;
+mod queue;
+mod result;
+mod worker;
