@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use celeriac_core::{Fence, Incarnation, JobId, Outcome, QueueName, Record, State, TaskName, Timestamp};
-use redis::{FromRedisValue, Pipeline, Value};
+use redis::{Pipeline, Value};
 
-use super::replies::job_id;
+use super::replies::{decode_outcome, job_id, read};
 use super::script::{self, Call};
 use super::store::RedisBroker;
 use crate::error::BrokerError;
@@ -20,11 +20,6 @@ const CHUNK: usize = 50;
 
 /// Who holds a job, and under which token.
 type Held = (Incarnation, Fence);
-
-fn read<T: FromRedisValue>(value: Value) -> Result<T, BrokerError> {
-    redis::from_redis_value(value)
-        .map_err(|error| BrokerError::Corrupt { what: "an answer", detail: error.to_string() })
-}
 
 impl RedisBroker {
     pub(super) async fn store_time(&self) -> Result<Timestamp, BrokerError> {
@@ -290,10 +285,6 @@ impl RedisBroker {
         }
         Ok(views)
     }
-}
-
-fn decode_outcome(bytes: &[u8]) -> Result<Outcome, BrokerError> {
-    Outcome::decode(bytes).map_err(|error| BrokerError::Corrupt { what: "a result", detail: error.to_string() })
 }
 
 fn add(view: JobView, filter: &JobFilter, views: &mut Vec<JobView>) {

@@ -6,7 +6,7 @@
 use celeriac_core::{JobId, QueueName, Record, TaskName, Timestamp};
 
 use super::places::{Places, Stored};
-use super::replies::{Reply, job_id};
+use super::replies::{Reply, job_id, read};
 use super::script::{self, Call};
 use super::store::RedisBroker;
 use crate::batch::{MAX_BATCH_BYTES, MAX_BATCH_JOBS};
@@ -99,8 +99,7 @@ impl RedisBroker {
     /// The ids that a command answers.
     pub(super) async fn ids(&self, command: &redis::Cmd) -> Result<Vec<String>, BrokerError> {
         let value = self.commands.command(command).await?;
-        redis::from_redis_value(value)
-            .map_err(|error| BrokerError::Corrupt { what: "an answer", detail: error.to_string() })
+        read(value)
     }
 
     /// The records of these ids, as many as can be read and fit into one call. The first [`RECORDS_READ`] are never cut off.
@@ -110,8 +109,7 @@ impl RedisBroker {
         for chunk in ids.chunks(RECORDS_READ) {
             let mut command = redis::cmd("HMGET");
             command.arg(self.keys.jobs()).arg(chunk);
-            let found: Vec<Option<Vec<u8>>> = redis::from_redis_value(self.commands.command(&command).await?)
-                .map_err(|error| BrokerError::Corrupt { what: "an answer", detail: error.to_string() })?;
+            let found: Vec<Option<Vec<u8>>> = read(self.commands.command(&command).await?)?;
             for (id, found) in chunk.iter().zip(found) {
                 let Some(found) = found else { continue };
                 bytes += found.len();

@@ -6,7 +6,7 @@ use celeriac_core::{Fence, Incarnation};
 
 use super::fetch::deliveries;
 use super::places::Stored;
-use super::replies::{Status, job_id};
+use super::replies::{Status, job_id, read};
 use super::script::{self, Call};
 use super::session::millis;
 use super::store::RedisBroker;
@@ -54,10 +54,7 @@ impl RedisBroker {
         let mut values = self.commands.call(&call).await?.take::<Vec<redis::Value>>()?.into_iter();
         let mut held = Vec::with_capacity(values.len() / 3);
         while let (Some(id), Some(fence), Some(record)) = (values.next(), values.next(), values.next()) {
-            let read = redis::from_redis_value::<(String, u64, Vec<u8>)>(redis::Value::Array(vec![id, fence, record]));
-            let (id, fence, record) =
-                read.map_err(|error| BrokerError::Corrupt { what: "an answer", detail: error.to_string() })?;
-            held.push((id, Fence::new(fence), record));
+            held.push((read(id)?, Fence::new(read(fence)?), read(record)?));
         }
         let (jobs, odd) = deliveries(incarnation, held.into_iter())?;
         self.shelve(incarnation, &odd).await?;

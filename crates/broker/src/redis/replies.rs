@@ -1,8 +1,9 @@
 //! Reads what scripts answer: the status word first, then values in the order that the script's header names.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 
-use celeriac_core::{Fence, JobId, Timestamp};
+use celeriac_core::{Fence, JobId, Outcome, Timestamp};
 use redis::{FromRedisValue, Value};
 
 use crate::error::BrokerError;
@@ -45,20 +46,21 @@ pub(super) struct Reply {
     values: VecDeque<Value>,
 }
 
-fn odd(detail: impl ToString) -> BrokerError {
+fn odd(detail: &dyn Display) -> BrokerError {
     BrokerError::Corrupt { what: "an answer", detail: detail.to_string() }
 }
 
-fn read<T: FromRedisValue>(value: Value) -> Result<T, BrokerError> {
-    T::from_redis_value(value).map_err(odd)
+/// A value of a command's answer.
+pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, BrokerError> {
+    redis::from_redis_value(value).map_err(|error| odd(&error))
 }
 
 impl Reply {
     pub(super) fn new(value: Value) -> Result<Self, BrokerError> {
-        let Value::Array(values) = value else { return Err(odd("no list")) };
+        let Value::Array(values) = value else { return Err(odd(&"no list")) };
         let mut values = VecDeque::from(values);
         let word: Vec<u8> = read(values.pop_front().unwrap_or(Value::Nil))?;
-        let status = Status::from_word(&word).ok_or_else(|| odd(String::from_utf8_lossy(&word)))?;
+        let status = Status::from_word(&word).ok_or_else(|| odd(&String::from_utf8_lossy(&word)))?;
         Ok(Self { status, values })
     }
 
@@ -73,7 +75,7 @@ impl Reply {
 
     /// The next value.
     pub(super) fn take<T: FromRedisValue>(&mut self) -> Result<T, BrokerError> {
-        read(self.values.pop_front().ok_or_else(|| odd("a value is missing"))?)
+        read(self.values.pop_front().ok_or_else(|| odd(&"a value is missing"))?)
     }
 
     /// The next value, an instant.
@@ -89,7 +91,7 @@ impl Reply {
     /// The next value, a number or an empty text.
     pub(super) fn maybe_number(&mut self) -> Result<Option<u64>, BrokerError> {
         let text: String = self.take()?;
-        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(odd) }
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|error| odd(&error)) }
     }
 
     /// The next value, a list whose items come in pairs.
@@ -112,6 +114,11 @@ impl Reply {
 /// An id that the store kept.
 pub(super) fn job_id(text: &str) -> Result<JobId, BrokerError> {
     JobId::new(text).map_err(|error| BrokerError::Corrupt { what: "a job id", detail: error.to_string() })
+}
+
+/// The end of a job that the store kept.
+pub(super) fn decode_outcome(bytes: &[u8]) -> Result<Outcome, BrokerError> {
+    Outcome::decode(bytes).map_err(|error| BrokerError::Corrupt { what: "a result", detail: error.to_string() })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use super::errors;
 use super::keys::Keys;
 use super::link::{CONNECT_TIMEOUT, Link, Target};
+use super::replies::{decode_outcome, read};
 use crate::error::BrokerError;
 
 /// How often all pending waits are read whatever the subscription says.
@@ -178,14 +179,11 @@ impl Shared {
             ids.iter().for_each(|id| {
                 command.arg(self.keys.result(id));
             });
-            let found = self.commands.command(&command).await.and_then(|value| {
-                redis::from_redis_value::<Vec<Option<Vec<u8>>>>(value)
-                    .map_err(|error| BrokerError::Corrupt { what: "an answer", detail: error.to_string() })
-            });
+            let found = self.commands.command(&command).await.and_then(read::<Vec<Option<Vec<u8>>>>);
             match found {
                 Ok(found) => ids.iter().zip(found).for_each(|(id, bytes)| {
                     if let Some(bytes) = bytes {
-                        self.resolve(id, || decode(&bytes));
+                        self.resolve(id, || decode_outcome(&bytes));
                     }
                 }),
                 Err(error) if error.is_transient() => {
@@ -196,10 +194,6 @@ impl Shared {
             }
         }
     }
-}
-
-fn decode(bytes: &[u8]) -> End {
-    Outcome::decode(bytes).map_err(|error| BrokerError::Corrupt { what: "a result", detail: error.to_string() })
 }
 
 /// Serves waits until there were none for a while.

@@ -48,12 +48,12 @@ impl RedisBroker {
     /// [`BrokerError::Unreachable`] after about 2 seconds if nobody answers, [`BrokerError::Refused`] if the server does not
     /// let this user in, [`BrokerError::Invalid`] for a server that is too old or a URL that cannot work.
     pub async fn connect(url: &StoreUrl, clock: StoreClock) -> Result<Self, BrokerError> {
-        let broker = Self::open(url, clock)?;
+        let broker = Self::open(url, &clock)?;
         broker.check().await?;
         Ok(broker)
     }
 
-    fn open(url: &StoreUrl, clock: StoreClock) -> Result<Self, BrokerError> {
+    fn open(url: &StoreUrl, clock: &StoreClock) -> Result<Self, BrokerError> {
         if url.kind() != StoreKind::Redis {
             return Err(BrokerError::Invalid(format!("{url} is no address of a Redis server")));
         }
