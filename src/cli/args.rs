@@ -14,16 +14,17 @@ use crate::cli::logging::LogFormat;
 /// Where jobs are kept unless something else is said.
 pub(crate) const DEFAULT_STORE: &str = "sqlite:celeriac.db";
 
+const STORE_HELP: &str = "The store: sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://…; ?prefix=NAME \
+    separates namespaces [default: sqlite:celeriac.db]";
+
 /// A task queue: enqueue jobs, run them, look after them.
 #[derive(Debug, Parser)]
 #[command(name = "celeriac", version, max_term_width = 100)]
 #[command(after_help = "Durations: 250ms 10s 5m 2h 7d.\n\
     Exit codes: 0 done, 1 the job or operation failed, 2 usage, 3 store unreachable, 4 not found, 5 id in use.")]
 pub(crate) struct CommandLine {
-    /// The store: sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://…; ?prefix=NAME separates namespaces
-    /// [default: sqlite:celeriac.db]
-    // The value of the variable is hidden in --help, because it may hold a password.
-    #[arg(long, global = true, value_name = "URL", env = "CELERIAC_BROKER", hide_env_values = true)]
+    // The value of the variable is hidden, because it may hold a password.
+    #[arg(long, global = true, value_name = "URL", env = "CELERIAC_BROKER", hide_env_values = true, help = STORE_HELP)]
     pub(crate) broker: Option<String>,
     /// Answer with exactly one JSON value on standard output
     #[arg(long, global = true)]

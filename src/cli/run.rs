@@ -83,7 +83,10 @@ fn store_url(given: Option<String>) -> Result<StoreUrl, Failure> {
 }
 
 fn print_completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    // An application that embeds this command line has a name of its own.
+    let program = std::env::args_os().next().map(std::path::PathBuf::from);
+    let name = program.as_deref().and_then(|path| path.file_name()?.to_str()).unwrap_or("celeriac");
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CommandLine::command(), "celeriac", &mut script);
+    clap_complete::generate(shell, &mut CommandLine::command(), name, &mut script);
     print(&String::from_utf8_lossy(&script))
 }

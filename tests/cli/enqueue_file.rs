@@ -1,15 +1,8 @@
 //! `enqueue --from FILE`.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::place::{Place, fields};
-
-/// Jobs of a listing by their ids.
-fn ids(jobs: &Value) -> Vec<&str> {
-    let mut ids: Vec<_> = jobs.as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
-    ids.sort_unstable();
-    ids
-}
+use crate::place::{Place, fields, ids};
 
 #[test]
 fn each_line_is_a_job_and_blank_lines_are_none() {

@@ -3,7 +3,7 @@
 use celeriac_testkit::shared_redis;
 use serde_json::json;
 
-use crate::place::{Place, fields};
+use crate::place::{Place, fields, ids};
 
 const FIELDS: [&str; 18] = [
     "args",
@@ -45,7 +45,7 @@ fn every_state_has_the_same_fields(place: &Place) {
     let failed = place.json(&["job", "get", "failed"]);
     assert_eq!((&failed["state"], &failed["failures"], &failed["args"]), (&json!("dead"), &json!(1), &json!({})));
     assert_eq!(fields(&failed["history"][0]), ["at", "attempt", "cause", "error", "worker"]);
-    let at = failed["enqueued_at"].as_str().unwrap();
+    let at = failed["enqueued_at"].as_str().unwrap_or_default();
     assert!(at.len() == 24 && at.ends_with('Z'), "{at}");
 }
 
@@ -95,17 +95,14 @@ fn a_list_is_narrowed_by_state_queue_task_and_limit() {
     fill(&place);
     let list = |arguments: &[&str]| {
         let jobs = place.json(&[&["job", "list"], arguments].concat());
-        let ids = jobs.as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_owned());
-        let mut ids: Vec<_> = ids.collect();
-        ids.sort_unstable();
-        ids
+        ids(&jobs).join(" ")
     };
-    assert_eq!(list(&[]), ["failed", "later", "waiting"]);
-    assert_eq!(list(&["--state", "scheduled"]), ["later"]);
-    assert_eq!(list(&["-q", "q"]), ["waiting"]);
-    assert_eq!(list(&["--task", "fail", "--state", "dead"]), ["failed"]);
-    assert_eq!(list(&["--state", "running"]), Vec::<String>::new());
-    assert_eq!(list(&["--limit", "2"]).len(), 2);
+    assert_eq!(list(&[]), "failed later waiting");
+    assert_eq!(list(&["--state", "scheduled"]), "later");
+    assert_eq!(list(&["-q", "q"]), "waiting");
+    assert_eq!(list(&["--task", "fail", "--state", "dead"]), "failed");
+    assert_eq!(list(&["--state", "running"]), "");
+    assert_eq!(list(&["--limit", "2"]).split(' ').count(), 2);
 }
 
 #[test]

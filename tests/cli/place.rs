@@ -180,6 +180,14 @@ impl Drop for Process {
     }
 }
 
+/// The ids of a list of jobs, sorted.
+pub(crate) fn ids(jobs: &Value) -> Vec<&str> {
+    let jobs = jobs.as_array().expect("a JSON array");
+    let mut ids: Vec<_> = jobs.iter().map(|job| job["id"].as_str().expect("an id")).collect();
+    ids.sort_unstable();
+    ids
+}
+
 /// The names of the fields of a JSON object, sorted.
 pub(crate) fn fields(value: &Value) -> Vec<&str> {
     value.as_object().expect("a JSON object").keys().map(String::as_str).collect()
