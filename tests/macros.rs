@@ -74,7 +74,9 @@ fn no_arguments_are_an_empty_object_or_list() {
 fn what_the_worker_gives_is_no_argument() {
     let written = serde_json::to_value(mixed { count: 1, r#type: "a".into(), last: true }).unwrap();
     assert_eq!(written, json!({"count": 1, "type": "a", "final": true}));
-    assert!(matches!(Tasks::new().task::<mixed>().check(), Err(TasksError::MissingState { task, .. }) if task == "mixed"));
+    assert!(
+        matches!(Tasks::new().task::<mixed>().check(), Err(TasksError::MissingState { task, .. }) if task == "mixed")
+    );
     assert_eq!(Tasks::new().task::<mixed>().state(5_u32).check(), Ok(()));
 }
 
@@ -84,7 +86,10 @@ fn options_become_those_of_the_task() {
     assert_eq!((summarise::NAME, options.queue, options.retry.retries), ("reports.summarise", "reports", 5));
     assert_eq!((options.timeout.unwrap().as_secs(), options.result_ttl.as_secs()), (30, 7200));
     assert_eq!(ping::options(), celeriac::TaskOptions::default());
-    assert_eq!((Resize::NAME, Resize::options().queue, Resize::options().retry.retries), ("images.resize", "images", 0));
+    assert_eq!(
+        (Resize::NAME, Resize::options().queue, Resize::options().retry.retries),
+        ("images.resize", "images", 0)
+    );
 }
 
 #[test]

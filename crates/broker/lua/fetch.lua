@@ -71,7 +71,7 @@ local function consider(id, record, queue)
     shelve(unreadable, counts, id, ARGV[7 + queue], now)
     return true
   end
-  if state_of(record) ~= 'Q' then
+  if not is_queued(record) then
     return true
   end
   if bytes > 0 and bytes + #record > max_bytes then

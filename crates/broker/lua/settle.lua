@@ -5,8 +5,9 @@
 --   ready, suspects and wake lists; then for each parked task its set; then the result of each end that is kept.
 -- ARGV: 1 override, 2 incarnation, 3 generation, 4 channel, 5 queue_count, 6 task_count, 7 job_count; then the names of
 --   the queues, the names of the tasks, the ids, the tokens, and for each job its way out:
---   finish, keep, outcome · retry, queue, delay, record · dead, queue, keep, record, outcome · requeue, queue, record ·
---   park, queue, task, record. Queue and task are places, times are in ms, a record lacks its second stamp.
+--   finish, keep, outcome · retry, queue, delay, record · dead, queue, record, keep, outcome · requeue, queue, record ·
+--   park, queue, task, record. Queue and task are places, times are in ms, a record lacks its second stamp, and an end
+--   that is kept for 0 ms has no outcome.
 -- RETURNS: {done, letters}, D (done) or N (not held) for each job; or {session-lost}.
 local worker = KEYS[1]
 local running = KEYS[2]
@@ -85,10 +86,12 @@ local function count(state, queue)
   redis.call('HINCRBY', counts, state .. ':' .. ARGV[7 + queue], 1)
 end
 
-local function keep_end(id, keep, outcome, held)
+local function keep_end(id, held)
+  local keep = value()
   if keep == '0' then
     return
   end
+  local outcome = value()
   next_result = next_result + 1
   if held then
     redis.call('SET', KEYS[next_result - 1], outcome, 'PX', keep)
@@ -99,8 +102,7 @@ end
 local ways = {}
 
 function ways.finish(id, held)
-  local keep, outcome = value(), value()
-  keep_end(id, keep, outcome, held)
+  keep_end(id, held)
   if held then
     removed[#removed + 1] = id
   end
@@ -122,8 +124,8 @@ function ways.retry(id, held)
 end
 
 function ways.dead(id, held)
-  local queue, keep, record, outcome = tonumber(value()), value(), value(), value()
-  keep_end(id, keep, outcome, held)
+  local queue, record = tonumber(value()), value()
+  keep_end(id, held)
   if held then
     store(id, record)
     redis.call('ZADD', dead, whole(now), id)

@@ -15,9 +15,9 @@ local function is_readable(record)
   return #record >= 22 and string.byte(record, 13) == 49
 end
 
--- The letter of the state.
-local function state_of(record)
-  return string.sub(record, 14, 14)
+-- Whether the state's letter is Q.
+local function is_queued(record)
+  return string.byte(record, 14) == 81
 end
 
 local function is_suspect(record)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_core::{JobId, QueueName, Record, TaskName, Transition};
+use celeriac_core::{JobId, Outcome, QueueName, Record, TaskName, Transition};
 
 use super::keys::Keys;
 use super::places::Places;
@@ -86,13 +86,13 @@ impl Ways {
     fn add(&mut self, id: &JobId, transition: &Transition, keys: &Keys) -> Result<(), BrokerError> {
         match transition {
             Transition::Finish { outcome, keep } => {
-                self.word("finish").keep(id, *keep, keys).values.push(outcome.encode());
+                self.word("finish").end(id, outcome, *keep, keys);
             }
             Transition::Retry { record, delay } => {
                 self.word("retry").queue(record).number(millis(*delay)).record(record);
             }
             Transition::DeadLetter { record, outcome, keep } => {
-                self.word("dead").queue(record).keep(id, *keep, keys).record(record).values.push(outcome.encode());
+                self.word("dead").queue(record).record(record).end(id, outcome, *keep, keys);
             }
             Transition::Requeue { record } => {
                 self.word("requeue").queue(record).record(record);
@@ -121,13 +121,15 @@ impl Ways {
         self.number(place)
     }
 
-    /// A time to keep an end, and if it is kept the key for it.
-    fn keep(&mut self, id: &JobId, keep: Duration, keys: &Keys) -> &mut Self {
+    /// An end with the time to keep it; one that is not kept is not sent either.
+    fn end(&mut self, id: &JobId, outcome: &Outcome, keep: Duration, keys: &Keys) -> &mut Self {
         let keep = millis(keep);
+        self.number(keep);
         if keep > 0 {
             self.results.push(keys.result(id));
+            self.values.push(outcome.encode());
         }
-        self.number(keep)
+        self
     }
 
     /// The record but for its second stamp, which the script writes.

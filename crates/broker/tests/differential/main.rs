@@ -30,7 +30,7 @@ async fn play(wishes: Vec<Wish>) -> Result<(), TestCaseError> {
             carried_out.map_err(|difference| TestCaseError::fail(format!("step {step}, {call:?}\n{difference}")))?;
         }
     }
-    Ok(())
+    world.compare_everything().await.map_err(|difference| TestCaseError::fail(format!("in the end\n{difference}")))
 }
 
 #[test]
