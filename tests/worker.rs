@@ -240,15 +240,18 @@ async fn an_idle_worker_has_no_lease_to_lose() {
     let client = client().await;
     let worker = Worker::builder(&client, tasks(Shared::default())).lease(Duration::from_secs(8)).build().unwrap();
     let _worker = tokio::spawn(worker.run());
-    client.enqueue(add { left: 1, right: 1 }).await.unwrap().result().await.unwrap();
-    // The lease of the fetch lasts eight seconds; the heartbeat after the job must end it before.
-    loop {
-        let looked = client.broker().condemn_expired(1).await.unwrap();
-        assert!(looked.incarnations.is_empty(), "a live worker was condemned");
-        if looked.next_expiry.is_none() {
-            break;
+    // Twice, because the first beat comes in any case.
+    for _ in 0..2 {
+        client.enqueue(add { left: 1, right: 1 }).await.unwrap().result().await.unwrap();
+        // The lease of the fetch lasts eight seconds; the heartbeat after the job must end it before.
+        loop {
+            let looked = client.broker().condemn_expired(1).await.unwrap();
+            assert!(looked.incarnations.is_empty(), "a live worker was condemned");
+            if looked.next_expiry.is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
