@@ -236,6 +236,26 @@ async fn a_blocked_runtime_keeps_its_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_has_no_lease_to_lose() {
+    let client = client().await;
+    let worker = Worker::builder(&client, tasks(Shared::default())).lease(Duration::from_secs(8)).build().unwrap();
+    let _worker = tokio::spawn(worker.run());
+    // Twice, because the first beat comes in any case.
+    for _ in 0..2 {
+        client.enqueue(add { left: 1, right: 1 }).await.unwrap().result().await.unwrap();
+        // The lease of the fetch lasts eight seconds; the heartbeat after the job must end it before.
+        loop {
+            let looked = client.broker().condemn_expired(1).await.unwrap();
+            assert!(looked.incarnations.is_empty(), "a live worker was condemned");
+            if looked.next_expiry.is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_gets_json_and_answers_json() {
     let client = client().await;
     let script = r#"read line; echo "{\"got\": $line, \"attempt\": $CELERIAC_ATTEMPT}""#;

@@ -84,7 +84,7 @@ fn embedded_store(directory: &Path) -> String {
 /// Runs a worker for as long as the pipeline needs one.
 async fn work(client: &Client, pipeline: impl Future<Output = anyhow::Result<Report>>) -> anyhow::Result<Report> {
     let tasks = Tasks::new().task::<tally::tally>().task::<join::join>().state(client.clone());
-    let worker = Worker::builder(client.broker().clone(), tasks).name("flights").queues([tally::QUEUE]).build()?;
+    let worker = Worker::builder(client, tasks).name("flights").queues([tally::QUEUE]).build()?;
     let handle = worker.handle();
     let mut worker = std::pin::pin!(worker.run());
     let report = tokio::select! {

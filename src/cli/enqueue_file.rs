@@ -207,7 +207,7 @@ fn named(complaints: &[String], separator: &str) -> String {
 /// A bar on standard error, if that is a terminal.
 pub(crate) fn progress(total: usize, done: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(total as u64).with_message(done);
-    match ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}, {eta} left") {
+    match ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} in {elapsed}") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

@@ -65,13 +65,14 @@ pub(crate) async fn for_ends(
     let bar = super::enqueue_file::progress(jobs.len(), "ended");
     let mut obstacles = Obstacles::new(store, kinds);
     let mut ends = Vec::with_capacity(jobs.len());
-    tokio::select! {
+    let gathered = tokio::select! {
         biased;
-        ended = gather(store, jobs, &mut ends, &bar) => ended?,
-        () = limit(wait) => {}
+        ended = gather(store, jobs, &mut ends, &bar) => ended,
+        () = limit(wait) => Ok(()),
         never = obstacles.tell(&bar) => match never {},
-    }
+    };
     bar.finish_and_clear();
+    gathered?;
     ends.sort_by_key(|(place, _)| *place);
     Ok(ends.into_iter().map(|(_, end)| end).collect())
 }

@@ -11,8 +11,10 @@ use celeriac_testkit::shared_redis;
 
 async fn make_store() -> Fixture {
     let clock = StoreClock::manual(Timestamp::from_millis(1_764_000_000_000));
-    let broker = Arc::new(RedisBroker::connect(&shared_redis().await, clock.clone()).await.unwrap());
-    let stranger = Arc::new(RedisBroker::connect(&shared_redis().await, clock.clone()).await.unwrap());
+    let broker =
+        Arc::new(RedisBroker::connect(&shared_redis().await, clock.clone()).await.expect("the server answers"));
+    let stranger =
+        Arc::new(RedisBroker::connect(&shared_redis().await, clock.clone()).await.expect("the server answers"));
     Fixture { broker, stranger, clock, guard: Box::new(()) }
 }
 

@@ -27,7 +27,7 @@ async fn faulty() -> (Context, FaultyBroker, Batch) {
 }
 
 async fn ready(context: &Context) -> u64 {
-    context.queue("q").await.unwrap().ready
+    context.queue("q").await.expect("the model answers").ready
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use celeriac_testkit::{RedisOptions, RedisServer, SwallowingProxy, shared_redis}
 
 /// Sends commands and reads until the other side closes.
 fn talk(port: u16, commands: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.write_all(commands.as_bytes()).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    stream.write_all(commands.as_bytes()).expect("commands can be sent");
     let mut answer = String::new();
     // A cut connection ends in an error after what came before it.
     drop(stream.read_to_string(&mut answer));
@@ -18,7 +18,7 @@ fn talk(port: u16, commands: &str) -> String {
 }
 
 async fn talk_through(port: u16, commands: &'static str) -> String {
-    tokio::task::spawn_blocking(move || talk(port, commands)).await.unwrap()
+    tokio::task::spawn_blocking(move || talk(port, commands)).await.expect("talking does not panic")
 }
 
 #[test]

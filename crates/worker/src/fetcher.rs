@@ -113,6 +113,7 @@ impl Fetcher {
         }
         if !fetched.jobs.is_empty() {
             self.post.session.renewed(asked);
+            self.post.session.lease_began();
         }
         self.post.clock.note(fetched.now);
         self.post.signals.due(fetched.next_due);

@@ -45,14 +45,13 @@ struct Beats {
     broker: Option<Arc<dyn Broker>>,
     /// When the last beat that was answered had been sent.
     beaten: Instant,
-    held_at_last_beat: bool,
     doubts: u32,
 }
 
 impl Beats {
     fn new(post: Arc<Post>) -> Self {
         let sessions = post.session.watch();
-        Self { post, sessions, broker: None, beaten: Instant::now(), held_at_last_beat: false, doubts: 0 }
+        Self { post, sessions, broker: None, beaten: Instant::now(), doubts: 0 }
     }
 
     async fn run(mut self) {
@@ -70,6 +69,8 @@ impl Beats {
                 continue;
             }
             let sent = Instant::now();
+            // Before the beat: a fetch that takes jobs while it is under way begins a lease that it may not see.
+            self.post.session.lease_ended();
             match self.beat(&session).await {
                 Ok(pulse) => self.answered(sent, &pulse),
                 Err(error) => {
@@ -81,9 +82,9 @@ impl Beats {
         }
     }
 
-    /// An idle worker sends nothing but now and then a renewal of its registration. One beat more after the last job ends the lease.
+    /// An idle worker sends nothing but now and then a renewal of its registration. A beat after the last job ends the lease.
     fn must_beat(&self) -> bool {
-        !self.post.held.is_empty() || self.held_at_last_beat || self.beaten.elapsed() >= IDLE_BEAT
+        self.post.session.has_lease() || !self.post.held.is_empty() || self.beaten.elapsed() >= IDLE_BEAT
     }
 
     async fn beat(&mut self, session: &Session) -> Result<Pulse, BrokerError> {
@@ -101,7 +102,9 @@ impl Beats {
     fn answered(&mut self, sent: Instant, pulse: &Pulse) {
         self.beaten = sent;
         self.post.session.renewed(sent);
-        self.held_at_last_beat = !pulse.held.is_empty();
+        if !pulse.held.is_empty() {
+            self.post.session.lease_began();
+        }
         self.post.clock.note(pulse.now);
         self.post.signals.due(pulse.next_due);
         // A job on its way to the fetcher is listed and not yet known: only one that stays unknown over two beats counts.
@@ -117,6 +120,7 @@ impl Beats {
 
     fn failed(&mut self, error: &BrokerError) {
         tracing::debug!(%error, "heartbeat failed");
+        self.post.session.lease_began();
         self.broker = None;
         if matches!(error, BrokerError::SessionLost) {
             self.post.signals.attention.notify_one();

@@ -5,6 +5,7 @@
 //! worker registers under a new incarnation. Both happen under the gate, which the fetcher holds while a fetch is under way, so that
 //! a job is never handed back whose hand-out is still being read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ pub(crate) struct SessionKeeper {
     current: watch::Sender<Option<Session>>,
     connected_at: StdMutex<Instant>,
     renewed_at: StdMutex<Instant>,
+    leased: AtomicBool,
 }
 
 impl SessionKeeper {
@@ -36,6 +38,7 @@ impl SessionKeeper {
             current: watch::Sender::new(None),
             connected_at: StdMutex::new(Instant::now()),
             renewed_at: StdMutex::new(Instant::now()),
+            leased: AtomicBool::new(false),
         }
     }
 
@@ -77,8 +80,25 @@ impl SessionKeeper {
         *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner) = sent;
     }
 
+    /// Whether the store may have a lease of this worker, which a heartbeat must renew or end.
+    pub(crate) fn has_lease(&self) -> bool {
+        self.leased.load(Ordering::SeqCst)
+    }
+
+    /// A fetch took jobs, or a heartbeat found some.
+    pub(crate) fn lease_began(&self) {
+        self.leased.store(true, Ordering::SeqCst);
+    }
+
+    /// A heartbeat is about to renew or end the lease.
+    pub(crate) fn lease_ended(&self) {
+        self.leased.store(false, Ordering::SeqCst);
+    }
+
     fn set(&self, session: Session) {
         self.doubt_the_past();
+        // What an unanswered fetch may have begun.
+        self.lease_began();
         self.current.send_replace(Some(session));
     }
 }

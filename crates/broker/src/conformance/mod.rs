@@ -3,7 +3,7 @@
 //! Each case is an async function over a [`Context`]. [`conformance_suite!`](crate::conformance_suite) makes one test
 //! of each. The store is empty, on a manual clock, and used by nobody else. A new sentence in the contract is a new case here.
 //!
-//! ```ignore
+//! ```text
 //! async fn make_store() -> Fixture { … }
 //! celeriac_broker::conformance_suite!(make_store);
 //! ```

@@ -1,4 +1,4 @@
-//! Cases of ends: [`Broker::result`](crate::Broker::result) and [`Broker::wait_result`](crate::Broker::wait_result).
+//! Cases of ends: [`Broker::result`] and [`Broker::wait_result`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,14 +18,16 @@ pub(crate) async fn open(clock: &StoreClock) -> (Vec<Side>, Vec<Guard>) {
     #[cfg(feature = "sqlite")]
     {
         let (directory, url) = celeriac_testkit::temp_sqlite();
-        let store = celeriac_broker::sqlite::SqliteBroker::open(&url, clock.clone()).await.unwrap();
+        let store =
+            celeriac_broker::sqlite::SqliteBroker::open(&url, clock.clone()).await.expect("a new file can be opened");
         sides.push(Side::new("sqlite", Arc::new(store)));
         guards.push(Box::new(directory));
     }
     #[cfg(feature = "redis")]
     {
         let url = celeriac_testkit::shared_redis().await;
-        let store = celeriac_broker::redis::RedisBroker::connect(&url, clock.clone()).await.unwrap();
+        let store =
+            celeriac_broker::redis::RedisBroker::connect(&url, clock.clone()).await.expect("the server answers");
         sides.push(Side::new("redis", Arc::new(store)));
         guards.push(Box::new(()));
     }

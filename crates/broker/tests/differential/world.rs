@@ -42,7 +42,7 @@ impl World {
         let mut world = Self { clock, sides, _guards: guards, lanes, ids: Vec::new(), ended: Vec::new(), uneven: 0 };
         let jobs = QUEUES.map(|queue| job_of(TASKS[0], queue)).into();
         for call in [world.next_batch(0, jobs), world.registration(), world.registration_after(1)] {
-            world.carry_out(&call).await.unwrap();
+            world.carry_out(&call).await.expect("the sides begin alike");
         }
         world
     }
