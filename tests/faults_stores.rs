@@ -77,6 +77,28 @@ async fn a_worker_waits_for_a_redis_that_is_absent() {
     assert!(done.status.success(), "{done:?}");
 }
 
+#[celeriac::task("stuck")]
+async fn stuck(started: celeriac::State<Arc<tokio::sync::Notify>>) -> Result<(), celeriac::TaskError> {
+    started.notify_one();
+    std::future::pending().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_told_to_end_does_not_wait_for_a_redis_that_is_away() {
+    let bench = Bench::redis();
+    let client = bench.client().await;
+    let started = Arc::new(tokio::sync::Notify::new());
+    let tasks = celeriac::Tasks::new().task::<stuck>().state(Arc::clone(&started));
+    let worker = celeriac::Worker::builder(&client, tasks).grace(Duration::from_secs(1)).build().unwrap();
+    let handle = worker.handle();
+    let worker = tokio::spawn(worker.run());
+    client.enqueue(stuck {}).await.unwrap();
+    started.notified().await;
+    bench.redis.as_ref().unwrap().kill();
+    handle.stop();
+    tokio::time::timeout(Duration::from_secs(60), worker).await.expect("it ends by itself").unwrap().unwrap();
+}
+
 /// Kills worker and producer fifty times in all while both use one file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_sqlite_file_survives_killed_processes() {

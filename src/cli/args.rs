@@ -77,7 +77,7 @@ pub(crate) struct WorkerArgs {
     /// How long jobs stay this worker's own after its last heartbeat; at least 1s
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = lease)]
     pub(crate) lease: Duration,
-    /// End when the queues are empty and nothing is due later
+    /// End when the queues are empty and nothing is due within a minute
     #[arg(long)]
     pub(crate) burst: bool,
     /// How log lines look

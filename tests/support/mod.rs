@@ -14,33 +14,33 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A store of the test's own, and a folder for its files.
-pub struct Bench {
-    pub folder: TempDir,
-    pub redis: Option<RedisServer>,
-    pub url: String,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+    pub(crate) redis: Option<RedisServer>,
+    pub(crate) url: String,
 }
 
 impl Bench {
     /// On a SQLite file in the folder.
-    pub fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("queue.db").display());
         Self { folder, redis: None, url }
     }
 
     /// On a redis-server of its own, with an append-only file.
-    pub fn redis() -> Self {
+    pub(crate) fn redis() -> Self {
         let redis = RedisServer::start(&RedisOptions::default().append_only());
         let url = redis.url().expose();
         Self { folder: tempfile::tempdir().unwrap(), redis: Some(redis), url }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a celeriac.toml with one task `note` that runs this shell script; `$LEDGER` is the ledger's path.
-    pub fn task(&self, script: &str) {
+    pub(crate) fn task(&self, script: &str) {
         let ledger = self.path("ledger");
         let toml = format!(
             "[tasks.note]\ncommand = [\"sh\", \"-c\", '''{script}''']\nretries = 3\nenv = {{ LEDGER = \"{}\" }}\n",
@@ -50,38 +50,38 @@ impl Bench {
     }
 
     /// A celeriac command in the folder, on the store.
-    pub fn celeriac(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn celeriac(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_celeriac"));
         command.args(arguments).current_dir(self.folder.path()).env("CELERIAC_BROKER", &self.url);
         command
     }
 
     /// Starts a worker; what it says goes to `NAME.log`.
-    pub fn worker(&self, name: &str, arguments: &[&str]) -> Process {
+    pub(crate) fn worker(&self, name: &str, arguments: &[&str]) -> Process {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
         let mut command = self.celeriac(&["worker", "--name", name, "--lease", "2s"]);
         let child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Process { child }
     }
 
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.url).await.unwrap()
     }
 
     /// The lines that handlers wrote, counted.
-    pub fn ledger(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn ledger(&self) -> BTreeMap<String, usize> {
         let mut lines = BTreeMap::new();
         let text = std::fs::read_to_string(self.path("ledger")).unwrap_or_default();
         text.lines().for_each(|line| *lines.entry(line.to_owned()).or_default() += 1);
         lines
     }
 
-    pub fn ledger_lines(&self) -> usize {
+    pub(crate) fn ledger_lines(&self) -> usize {
         self.ledger().values().sum()
     }
 
     /// Waits until a file of the folder holds a text.
-    pub fn wait_for_text(&self, file: &str, text: &str) {
+    pub(crate) fn wait_for_text(&self, file: &str, text: &str) {
         let path = self.path(file);
         wait_for(&format!("{text:?} in {file}"), || read(&path).contains(text).then_some(()));
     }
@@ -92,7 +92,7 @@ fn read(path: &Path) -> String {
 }
 
 /// Polls until the condition answers; panics with its name when patience ends.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = condition() {
@@ -104,24 +104,24 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A child process that is killed by its id when the test forgets it.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
     /// Sends a signal, by its name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success(), "kill -s {name}");
     }
 
     /// Kills it without warning.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_for("the end of a process", || self.child.try_wait().unwrap())
     }
 }

@@ -106,7 +106,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Lets the worker end by itself when its queues are empty and nothing is due later.
+    /// Lets the worker end by itself when its queues are empty and nothing is due within a minute.
     #[must_use]
     pub fn burst(mut self, burst: bool) -> Self {
         self.burst = burst;

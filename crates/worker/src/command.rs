@@ -26,7 +26,8 @@ const NOT_NOW_DELAY: Duration = Duration::from_secs(10);
 /// otherwise as text. Exit code 0 is success, 75 means not now, any other fails the attempt with the end of standard error as its text.
 /// The command runs in a process group of its own, which is killed as a whole when the time limit is over, the worker shuts down
 /// or the job is lost. The environment is inherited unless cleared, and `CELERIAC_JOB_ID`, `CELERIAC_ATTEMPT`, `CELERIAC_TASK`,
-/// `CELERIAC_QUEUE`, `CELERIAC_FENCE` and `CELERIAC_BROKER` are added.
+/// `CELERIAC_QUEUE` and `CELERIAC_FENCE` are added. The command line adds `CELERIAC_BROKER`; a program that wants its commands to
+/// know the store adds it with [`CommandTask::env`].
 #[derive(Debug, Clone)]
 pub struct CommandTask {
     name: String,

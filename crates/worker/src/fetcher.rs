@@ -16,6 +16,9 @@ use crate::session::Backoff;
 /// How long one wait for work lasts at most. Long, because a waiting worker shall cost nothing.
 const IDLE_WAIT: Duration = Duration::from_secs(180);
 
+/// A burst waits for jobs that are due within this time, so that it sees short retries through, and leaves later ones to others.
+const BURST_HORIZON: Duration = Duration::from_secs(60);
+
 /// How long suspects are run in one turn before other work goes on.
 const SUSPECT_TURN: Duration = Duration::from_secs(5);
 
@@ -40,7 +43,8 @@ impl Fetcher {
     pub(crate) fn new(post: Arc<Post>, executor: Executor, running: TaskTracker) -> Self {
         let sessions = post.session.watch();
         let suspects = SuspectTurns::default();
-        Self { post, executor, running, first_queue: 0, suspects, backoff: Backoff::new(), sessions }
+        let backoff = Backoff::until(&post.signals.stop);
+        Self { post, executor, running, first_queue: 0, suspects, backoff, sessions }
     }
 
     /// Runs until told to stop.
@@ -75,33 +79,36 @@ impl Fetcher {
 
     async fn fetch(&mut self, free: usize) -> Result<Next, BrokerError> {
         let post = Arc::clone(&self.post);
-        let gate = post.session.gate().await;
-        // Between the wait for a slot and here the worker may have been told to stop.
-        if self.post.signals.stop.is_cancelled() {
-            return Ok(Next::Leave);
-        }
+        let gate = tokio::select! {
+            // Whoever mends the session may need long while the store is away.
+            biased;
+            () = post.signals.stop.cancelled() => return Ok(Next::Leave),
+            gate = post.session.gate() => gate,
+        };
         let Some(session) = self.sessions.borrow_and_update().clone() else { return Err(BrokerError::SessionLost) };
         let request = FetchRequest { queues: self.queues(), max_jobs: free, holds_nothing: self.post.held.is_empty() };
         let asked = Instant::now();
         match self.post.broker.fetch(&session, &request).await {
             Ok(fetched) => {
                 let empty = fetched.jobs.is_empty();
-                let idle_until_due = fetched.next_due.is_none() && !fetched.suspects_waiting;
+                let later = fetched.next_due.is_none_or(|due| due.since(fetched.now) > BURST_HORIZON);
+                let done = later && !fetched.suspects_waiting;
                 self.take(fetched, asked);
                 drop(gate);
-                self.backoff = Backoff::new();
+                self.backoff = Backoff::until(&post.signals.stop);
                 if !empty {
                     return Ok(Next::Fetch);
                 }
-                if self.post.settings.burst && idle_until_due && self.post.held.is_empty() {
+                if self.post.settings.burst && done && self.post.held.is_empty() {
                     return Ok(Next::Leave);
                 }
                 self.wait(&session, &request.queues).await
             }
             Err(error) => {
                 drop(gate);
-                self.post.recover(&session, error, &mut self.backoff).await?;
-                Ok(Next::Fetch)
+                let mended = self.post.recover(&session, error, &mut self.backoff).await;
+                // A store that is away does not keep a worker that was told to stop.
+                if self.post.signals.stop.is_cancelled() { Ok(Next::Leave) } else { mended.map(|()| Next::Fetch) }
             }
         }
     }

@@ -71,7 +71,11 @@ impl Beats {
             let sent = Instant::now();
             // Before the beat: a fetch that takes jobs while it is under way begins a lease that it may not see.
             self.post.session.lease_ended();
-            match self.beat(&session).await {
+            let beat = tokio::select! {
+                () = end.cancelled() => return,
+                beat = self.beat(&session) => beat,
+            };
+            match beat {
                 Ok(pulse) => self.answered(sent, &pulse),
                 Err(error) => {
                     self.failed(&error);

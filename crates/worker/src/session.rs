@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use celeriac_broker::{BrokerError, Holder, Reconciled, Registration, Session, Settlement};
 use celeriac_core::{Ending, Fence, Incarnation, JobId, Rules, decide};
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio_util::sync::CancellationToken;
 
-use crate::post::Post;
+use crate::post::{Post, pause};
 
 /// The most jobs handed back in one call.
 const HAND_BACK_BATCH: usize = 500;
@@ -106,8 +107,7 @@ impl SessionKeeper {
 impl Post {
     /// Registers the worker, waiting for the store as long as it takes. Returns early only on an error that waiting cannot mend,
     /// or when the worker was told to stop.
-    pub(crate) async fn register(&self) -> Result<(), BrokerError> {
-        let mut backoff = Backoff::new();
+    pub(crate) async fn register(&self, backoff: &mut Backoff) -> Result<(), BrokerError> {
         loop {
             // A new incarnation for each attempt: one whose answer was lost may still arrive and must not be confused with this one.
             let error = match self.broker.register(&self.registration()?).await {
@@ -119,7 +119,7 @@ impl Post {
                 Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => error,
             };
-            if !self.wait_for_store(&error, &mut backoff).await {
+            if !self.wait_for_store(&error, backoff).await {
                 return Err(error);
             }
         }
@@ -154,7 +154,7 @@ impl Post {
                 () = self.signals.attention.notified() => {}
             }
             let _gate = self.session.gate().await;
-            if let Err(error) = self.mend(&mut Backoff::new()).await {
+            if let Err(error) = self.mend(&mut Backoff::until(&self.signals.end)).await {
                 tracing::warn!(%error, "the session could not be mended yet");
             }
         }
@@ -165,7 +165,7 @@ impl Post {
         loop {
             match self.reconcile().await {
                 Ok(()) => return Ok(()),
-                Err(BrokerError::SessionLost) => return self.start_over().await,
+                Err(BrokerError::SessionLost) => return self.start_over(backoff).await,
                 Err(error) if !error.is_transient() || !self.wait_for_store(&error, backoff).await => {
                     return Err(error);
                 }
@@ -175,14 +175,14 @@ impl Post {
     }
 
     /// Everything that runs is lost; the worker begins a new life.
-    async fn start_over(&self) -> Result<(), BrokerError> {
+    async fn start_over(&self, backoff: &mut Backoff) -> Result<(), BrokerError> {
         let lost = self.held.keep_only(&[]);
         (0..lost).for_each(|_| self.counters.lease_lost());
         tracing::warn!(
             jobs = lost,
             "LeaseLost: the registration has ended; running jobs are given up and the worker registers anew"
         );
-        self.register().await
+        self.register(backoff).await
     }
 
     async fn reconcile(&self) -> Result<(), BrokerError> {
@@ -220,24 +220,14 @@ impl Post {
         Ok(())
     }
 
-    /// Says that the store is away and waits; `false` if the worker was told to stop for good meanwhile.
+    /// Says that the store is away and waits; `false` if whoever waits was told to stop meanwhile.
     async fn wait_for_store(&self, error: &BrokerError, backoff: &mut Backoff) -> bool {
         if backoff.is_worth_a_word() {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, store = %self.broker.describe(), "waiting for the store");
         }
-        // A worker that stops may still have jobs to settle, so only the end of everything ends the wait.
-        tokio::select! {
-            () = self.signals.end.cancelled() => false,
-            () = self.give_up() => false,
-            () = tokio::time::sleep(backoff.next()) => true,
-        }
-    }
-
-    /// Resolves when the worker was told to stop and holds nothing it would need the store for.
-    async fn give_up(&self) {
-        self.signals.stop.cancelled().await;
-        self.held.empty().await;
+        let wait = backoff.next();
+        pause(wait, &backoff.stop).await
     }
 
     fn registration(&self) -> Result<Registration, BrokerError> {
@@ -261,11 +251,13 @@ impl Post {
 pub(crate) struct Backoff {
     wait: Duration,
     spoke: Option<Instant>,
+    stop: CancellationToken,
 }
 
 impl Backoff {
-    pub(crate) fn new() -> Self {
-        Self { wait: RETRY_FIRST, spoke: None }
+    /// Waits end early when `stop` is cancelled: for who fetches when the worker is told to stop, for who settles at the very end.
+    pub(crate) fn until(stop: &CancellationToken) -> Self {
+        Self { wait: RETRY_FIRST, spoke: None, stop: stop.clone() }
     }
 
     fn is_worth_a_word(&mut self) -> bool {

@@ -75,7 +75,7 @@ impl Settler {
     /// Settles a batch, mending the session as often as needed.
     async fn settle(&self, batch: &[Settlement]) -> Result<(), BrokerError> {
         let mut in_doubt = false;
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::until(&self.post.signals.end);
         loop {
             let Some(session) = self.post.session.current() else { return Err(BrokerError::SessionLost) };
             match self.post.broker.settle(&Holder::Session(session.clone()), batch).await {

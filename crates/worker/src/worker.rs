@@ -15,7 +15,7 @@ use crate::fetcher::Fetcher;
 use crate::heartbeat::Heartbeat;
 use crate::held::Held;
 use crate::post::{Post, Settings, Signals};
-use crate::session::SessionKeeper;
+use crate::session::{Backoff, SessionKeeper};
 use crate::settler::Settler;
 use crate::slots::Slots;
 use crate::summary::{Counters, Summary};
@@ -132,7 +132,7 @@ impl Worker {
     /// [`WorkerError`] when the store refuses for good.
     pub async fn run(self) -> Result<Summary, WorkerError> {
         let post = self.post;
-        match post.register().await {
+        match post.register(&mut Backoff::until(&post.signals.stop)).await {
             Ok(()) => {}
             Err(error) if error.is_transient() && post.signals.stop.is_cancelled() => return Ok(Summary::default()),
             Err(error) => return Err(error.into()),
@@ -185,7 +185,8 @@ async fn stop(post: &Post, running: &TaskTracker, settler: tokio::task::JoinHand
 
 async fn end(post: &Post, mut services: JoinSet<()>, heartbeat: Heartbeat) {
     post.signals.end.cancel();
-    while services.join_next().await.is_some() {}
+    // A service in the middle of a call to a store that is away is not waited for; each of its calls leaves a sound store.
+    services.shutdown().await;
     heartbeat.join().await;
     let Some(session) = post.session.current() else { return };
     // Best effort: a registration that stays expires by itself.
