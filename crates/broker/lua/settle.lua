@@ -7,7 +7,7 @@
 --   the queues, the names of the tasks, the ids, the tokens, and for each job its way out:
 --   finish, keep, outcome · retry, queue, delay, record · dead, queue, record, keep, outcome · requeue, queue, record ·
 --   park, queue, task, record. Queue and task are places, times are in ms, a record lacks its second stamp, and an end
---   that is kept for 0 ms has no outcome.
+--   that is kept for no time has no outcome.
 -- RETURNS: {done, letters}, D (done) or N (not held) for each job; or {session-lost}.
 local worker = KEYS[1]
 local running = KEYS[2]

@@ -1,5 +1,6 @@
 //! What only the Redis store has: its keys and scripts, its server's refusals, its connections.
 
+#![cfg(feature = "redis")]
 #![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 mod access;

@@ -1,14 +1,12 @@
 //! Lost answers, refusals and stores that go back: nothing is lost silently and nothing is stored twice.
 
-mod support;
-
 use std::future::IntoFuture as _;
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::stage::{Act, Stage};
+use crate::support::{Double, model, payloads, stage, waiting};
 use celeriac_broker::Refusal;
 use celeriac_client::{Acceptance, Client, EnqueueError, UnknownBatch};
-use support::{Act, Double, Stage, model, payloads, stage, waiting};
 use tokio::task::JoinSet;
 
 fn one_lane(stage: &Arc<Stage>) -> Client {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 /// How one enqueue call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     /// It is applied and answered.
     Apply,
     /// It is applied, and the answer is lost.
@@ -33,7 +33,7 @@ pub enum Act {
 
 /// The store.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     model: Mutex<ModelBroker>,
     acts: Mutex<VecDeque<Act>>,
     /// What happens when no act is left.
@@ -46,7 +46,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new(model: ModelBroker) -> Arc<Self> {
+    pub(crate) fn new(model: ModelBroker) -> Arc<Self> {
         Arc::new(Self {
             model: Mutex::new(model),
             acts: Mutex::default(),
@@ -59,50 +59,51 @@ impl Stage {
     }
 
     /// Directs the next calls, one act each.
-    pub fn direct(&self, acts: impl IntoIterator<Item = Act>) {
+    pub(crate) fn direct(&self, acts: impl IntoIterator<Item = Act>) {
         self.acts.lock().unwrap().extend(acts);
     }
 
     /// Directs all calls after those.
-    pub fn otherwise(&self, act: Act) {
+    pub(crate) fn otherwise(&self, act: Act) {
         *self.otherwise.lock().unwrap() = act;
     }
 
     /// Holds every call back until [`Stage::release`].
-    pub fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.open.send_replace(false);
     }
 
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.open.send_replace(true);
     }
 
     /// Waits until `count` enqueue calls have been made.
-    pub async fn calls_made(&self, count: usize) {
+    pub(crate) async fn calls_made(&self, count: usize) {
         self.arrived.subscribe().wait_for(|arrived| *arrived >= count).await.unwrap();
     }
 
     /// The batches that were sent, in order.
-    pub fn calls(&self) -> Vec<Batch> {
+    pub(crate) fn calls(&self) -> Vec<Batch> {
         self.calls.lock().unwrap().clone()
     }
 
     /// The store behind the stage.
-    pub fn model(&self) -> ModelBroker {
+    pub(crate) fn model(&self) -> ModelBroker {
         self.model.lock().unwrap().clone()
     }
 
     /// Puts another store behind the stage: what happens when a backup is played back.
-    pub fn replace_model(&self, model: ModelBroker) {
+    pub(crate) fn replace_model(&self, model: ModelBroker) {
         *self.model.lock().unwrap() = model;
     }
 
     /// Lets the copies arrive whose time has come; after `usize::MAX` calls, all of them.
-    pub async fn deliver_late(&self, calls: usize) {
-        let mut late = self.late.lock().unwrap();
-        late.iter_mut().for_each(|(left, _)| *left = left.saturating_sub(calls));
-        let due: Vec<_> = late.extract_if(.., |(left, _)| *left == 0).collect();
-        drop(late);
+    pub(crate) async fn deliver_late(&self, calls: usize) {
+        let due: Vec<_> = {
+            let mut late = self.late.lock().unwrap();
+            late.iter_mut().for_each(|(left, _)| *left = left.saturating_sub(calls));
+            late.extract_if(.., |(left, _)| *left == 0).collect()
+        };
         for (_, batch) in due {
             self.model().enqueue(&batch).await.unwrap();
         }

@@ -1,14 +1,13 @@
 //! What a caller says of a job arrives in the store, and what cannot work is refused before anything is sent.
 
-mod support;
-
 use std::time::{Duration, SystemTime};
 
+use crate::stage::Act;
+use crate::support::{self, Double, Shout, stage};
 use celeriac_broker::{Inspector as _, Refusal};
 use celeriac_client::{Acceptance, Client, EnqueueError, Invalid, Signature};
 use celeriac_core::{JobId, MAX_PAYLOAD_BYTES, State, Timestamp};
 use serde_json::value::RawValue;
-use support::{Act, Double, Shout, stage};
 
 fn json(text: &str) -> Box<RawValue> {
     RawValue::from_string(text.to_owned()).unwrap()

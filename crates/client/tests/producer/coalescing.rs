@@ -1,15 +1,14 @@
 //! Calls made at the same time travel together, and a client can be closed, dropped and left behind.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::stage::{Act, Stage};
+use crate::support::{Double, Shout, payloads, stage, waiting};
 use celeriac_client::{Client, EnqueueError};
 use celeriac_core::MAX_PAYLOAD_BYTES;
-use support::{Act, Double, Shout, Stage, payloads, stage, waiting};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 

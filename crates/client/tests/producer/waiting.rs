@@ -1,14 +1,12 @@
 //! Results come back typed, failures say what happened, and a wait for nothing ends.
 
-mod support;
-
 use std::future::IntoFuture as _;
 use std::time::Duration;
 
+use crate::support::{Double, model, work_off};
 use celeriac_client::{Client, ResultError};
 use celeriac_core::{Cause, Ending, JobId, State, TaskError};
 use serde_json::value::to_raw_value;
-use support::{Double, model, work_off};
 
 #[tokio::test]
 async fn a_result_comes_back_with_its_type() {

@@ -1,9 +1,5 @@
 //! What the client's tests share: a sample task, a store on a stage, and a worker that runs one job.
 
-#![expect(dead_code, reason = "each test binary uses a part of it")]
-
-mod stage;
-
 use std::sync::Arc;
 
 use celeriac_broker::{Broker, FetchRequest, Holder, JobFilter, Registration, Settlement, StoreClock};
@@ -11,12 +7,12 @@ use celeriac_core::{Ending, Incarnation, JobId, QueueName, Record, Rules, Task, 
 use celeriac_testkit::ModelBroker;
 use serde::{Deserialize, Serialize};
 
-pub use stage::{Act, Stage};
+use crate::stage::Stage;
 
 /// A task with a queue of its own.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Double {
-    pub number: u64,
+pub(crate) struct Double {
+    pub(crate) number: u64,
 }
 
 impl Task for Double {
@@ -30,7 +26,7 @@ impl Task for Double {
 
 /// A task whose arguments are one text, so that their size is easily chosen.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Shout(pub String);
+pub(crate) struct Shout(pub(crate) String);
 
 impl Task for Shout {
     const NAME: &'static str = "shout";
@@ -38,17 +34,17 @@ impl Task for Shout {
 }
 
 /// An empty store in memory.
-pub fn model() -> ModelBroker {
+pub(crate) fn model() -> ModelBroker {
     ModelBroker::new(StoreClock::manual(Timestamp::from_millis(1_764_000_000_000)))
 }
 
 /// How many jobs wait in all queues, due or not.
-pub async fn waiting(broker: &dyn Broker) -> u64 {
+pub(crate) async fn waiting(broker: &dyn Broker) -> u64 {
     broker.queues().await.unwrap().iter().map(|queue| queue.ready + queue.scheduled).sum()
 }
 
 /// The payloads of all jobs that have a record, as text, sorted.
-pub async fn payloads(broker: &dyn Broker) -> Vec<String> {
+pub(crate) async fn payloads(broker: &dyn Broker) -> Vec<String> {
     let mut filter = JobFilter::default();
     filter.limit = usize::MAX;
     let jobs = broker.jobs(&filter).await.unwrap();
@@ -58,7 +54,7 @@ pub async fn payloads(broker: &dyn Broker) -> Vec<String> {
 }
 
 /// The ids of a queue's jobs in the order in which a worker gets them.
-pub async fn fetch_order(broker: &dyn Broker, queue: &str) -> Vec<JobId> {
+pub(crate) async fn fetch_order(broker: &dyn Broker, queue: &str) -> Vec<JobId> {
     let incarnation = Incarnation::generate("tester").unwrap();
     let session = broker.register(&registration(incarnation)).await.unwrap();
     let mut ids = Vec::new();
@@ -72,7 +68,7 @@ pub async fn fetch_order(broker: &dyn Broker, queue: &str) -> Vec<JobId> {
 }
 
 /// Fetches one job of a queue and ends it: a worker whose handler is `run`.
-pub async fn work_off(broker: &dyn Broker, queue: &str, run: impl FnOnce(&Record) -> Ending) {
+pub(crate) async fn work_off(broker: &dyn Broker, queue: &str, run: impl FnOnce(&Record) -> Ending) {
     let incarnation = Incarnation::generate("tester").unwrap();
     let session = broker.register(&registration(incarnation)).await.unwrap();
     let fetched = broker.fetch(&session, &request(queue, 1)).await.unwrap();
@@ -99,6 +95,6 @@ fn request(queue: &str, max_jobs: usize) -> FetchRequest {
 }
 
 /// A stage over an empty model.
-pub fn stage() -> Arc<Stage> {
+pub(crate) fn stage() -> Arc<Stage> {
     Stage::new(model())
 }
