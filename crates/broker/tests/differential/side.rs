@@ -125,14 +125,15 @@ impl Side {
 
     async fn drain(&mut self, worker: usize, count: usize, way: Way, now: Timestamp) -> Result<String, BrokerError> {
         let incarnation = self.sessions[worker][0].incarnation.clone();
+        let holder = Holder::Condemned(incarnation.clone());
         if !self.broker.lost(100).await?.contains(&incarnation) {
-            return Ok("not condemned".to_owned());
+            return self.broker.settle(&holder, &[]).await.map(text);
         }
         let mut held = self.broker.held_by(&incarnation, 100).await?;
         // A store may list them in any order.
         held.sort_by_key(|delivery| (delivery.lease.fence, delivery.record.id.clone()));
         let settlements: Vec<_> = held.iter().take(count).map(|delivery| leave(delivery, way, now)).collect();
-        let settled = self.broker.settle(&Holder::Condemned(incarnation), &settlements).await?;
+        let settled = self.broker.settle(&holder, &settlements).await?;
         Ok(format!("{:?} {settled:?}", held.iter().map(|delivery| &delivery.record).collect::<Vec<_>>()))
     }
 
