@@ -1,4 +1,5 @@
 //! The small examples, run to their end on both stores. `flights` has a test of its own.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 #[path = "support/example.rs"]
 mod example;

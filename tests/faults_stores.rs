@@ -1,4 +1,5 @@
 //! Stores that are killed, absent or shared by processes that are killed.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 mod support;
 

@@ -1,8 +1,9 @@
 //! Workers that are killed, stopped and told to end, as real processes on both stores.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 mod support;
 
-use celeriac::broker::{Inspector as _, JobFilter};
+use celeriac::broker::JobFilter;
 use serde_json::value::RawValue;
 use support::{Bench, wait_for};
 
@@ -106,4 +107,44 @@ async fn a_worker_told_to_end_hands_its_jobs_back_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_told_to_end_hands_its_jobs_back_on_redis() {
     a_worker_told_to_end_hands_its_jobs_back(Bench::redis()).await;
+}
+
+/// The poison kills its worker; a hundred innocents run beside it.
+async fn a_job_that_kills_its_worker_ends_dead_and_its_neighbours_succeed(bench: Bench) {
+    bench.task(r#"read line; case $line in *poison*) kill -9 $PPID;; *) sleep 0.1;; esac"#);
+    let client = bench.client().await;
+    let signature =
+        |text: &str| celeriac::Signature::new("note", RawValue::from_string(format!("{text:?}\n")).unwrap());
+    let mut signatures = vec![signature("innocent"); 101];
+    signatures[50] = signature("poison");
+    let ids: Vec<_> = client.enqueue_all(signatures).await.unwrap().into_iter().map(|(id, _)| id).collect();
+    let mut worker = bench.worker("victim", &["-c", "8"]);
+    let (mut kills, mut left) = (0, ids.clone());
+    while !left.is_empty() {
+        if worker.has_ended() {
+            kills += 1;
+            worker = bench.worker("victim", &["-c", "8"]);
+        }
+        // One look at the oldest that has not ended.
+        if client.broker().result(&left[0]).await.unwrap().is_some() {
+            left.remove(0);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    for (place, id) in ids.iter().enumerate() {
+        let outcome = client.broker().result(id).await.unwrap().unwrap();
+        let expected = if place == 50 { ("dead", 3) } else { ("succeeded", outcome.losses.min(1)) };
+        assert_eq!((outcome.state.as_str(), outcome.losses), expected, "job {place}: {:?}", outcome.error);
+    }
+    assert_eq!(kills, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_kills_its_worker_ends_dead_and_its_neighbours_succeed_on_sqlite() {
+    a_job_that_kills_its_worker_ends_dead_and_its_neighbours_succeed(Bench::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_kills_its_worker_ends_dead_and_its_neighbours_succeed_on_redis() {
+    a_job_that_kills_its_worker_ends_dead_and_its_neighbours_succeed(Bench::redis()).await;
 }

@@ -1,4 +1,5 @@
 //! A worker in this process, on an embedded store: how attempts end and what becomes of their jobs.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

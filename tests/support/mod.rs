@@ -121,6 +121,10 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_for("the end of a process", || self.child.try_wait().unwrap())
     }

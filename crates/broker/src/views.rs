@@ -112,7 +112,7 @@ impl JobView {
 }
 
 /// Which jobs to list. Ended jobs other than the dead are not listed: their ends are kept by id only.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobFilter {
     /// Only jobs in this state.
@@ -121,8 +121,15 @@ pub struct JobFilter {
     pub queue: Option<QueueName>,
     /// Only jobs of this task.
     pub task: Option<TaskName>,
-    /// The most jobs to return.
+    /// The most jobs to return; 100 unless set.
     pub limit: usize,
+}
+
+impl Default for JobFilter {
+    /// Any job, and at most 100 of them.
+    fn default() -> Self {
+        Self { state: None, queue: None, task: None, limit: 100 }
+    }
 }
 
 /// A queue and what is in it.

@@ -64,6 +64,7 @@ pub async fn a_listing_can_be_narrowed(context: Context) -> Outcome {
     assert_eq!(count(JobFilter { queue: Some(queue_name("q")), ..all.clone() }).await?, 2);
     assert_eq!(count(JobFilter { task: Some(task_name("a")), ..all.clone() }).await?, 2);
     assert_eq!(count(JobFilter { limit: 2, ..all.clone() }).await?, 2);
+    assert_eq!(count(JobFilter { limit: 0, ..all.clone() }).await?, 0);
     let narrow = JobFilter { queue: Some(queue_name("other")), task: Some(task_name("a")), ..all.clone() };
     let listed: Vec<_> = context.broker.jobs(&narrow).await?.into_iter().map(|view| view.id).collect();
     assert_eq!(listed, [sent[2].clone()]);

@@ -12,9 +12,6 @@ use super::session;
 use crate::error::BrokerError;
 use crate::views::{JobFilter, JobView, QueueView, WorkerView};
 
-/// How many jobs are listed if nobody says.
-const DEFAULT_LIMIT: usize = 100;
-
 /// How many jobs of a state and queue are looked through for those of one task.
 const MAX_SEARCHED: i64 = 10_000;
 
@@ -53,7 +50,6 @@ fn show(job: Job) -> JobView {
 
 /// The newest jobs that pass the filter.
 pub(super) fn jobs(view: &View<'_>, filter: &JobFilter) -> Result<Vec<JobView>, Fault> {
-    let limit = if filter.limit == 0 { DEFAULT_LIMIT } else { filter.limit };
     let queues = match &filter.queue {
         Some(queue) => vec![queue.as_str().to_owned()],
         None => view.all(r#"SELECT name FROM "queues""#, [], |row| row.get(0))?,
@@ -61,11 +57,11 @@ pub(super) fn jobs(view: &View<'_>, filter: &JobFilter) -> Result<Vec<JobView>, 
     let mut jobs = Vec::new();
     for state in STORED.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state)) {
         for queue in &queues {
-            list(view, (state, queue), (filter.task.as_ref(), limit), &mut jobs)?;
+            list(view, (state, queue), (filter.task.as_ref(), filter.limit), &mut jobs)?;
         }
     }
     jobs.sort_by(|a, b| (a.state, b.since).cmp(&(b.state, a.since)));
-    jobs.truncate(limit);
+    jobs.truncate(filter.limit);
     Ok(jobs)
 }
 
