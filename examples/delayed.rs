@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
     if let Some(job) = tea.status().await? {
         println!("the tea is {}", job.state);
     }
-    // A burst waits for what is due later.
+    // A burst waits for what is due within a minute.
     Worker::builder(client, Tasks::new().task::<remind>()).burst(true).build()?.run().await?;
     Ok(())
 }

@@ -99,7 +99,8 @@ impl Fetcher {
                 if !empty {
                     return Ok(Next::Fetch);
                 }
-                if self.post.settings.burst && done && self.post.held.is_empty() {
+                // What was held when the store was asked may have ended since, with a retry that this answer knows nothing of.
+                if self.post.settings.burst && done && request.holds_nothing {
                     return Ok(Next::Leave);
                 }
                 self.wait(&session, &request.queues).await
