@@ -167,7 +167,9 @@ fn attempted(record: &Record, state: State) -> Record {
 }
 
 fn keep(record: &Record, rules: &Rules) -> Duration {
-    record.options.result_ttl_ms.map_or(rules.result_ttl, Duration::from_millis)
+    let wanted = record.options.result_ttl_ms.map_or(rules.result_ttl, Duration::from_millis);
+    // A store counts the end of this time in the 48 bits of an instant; "for ever" means up to there.
+    wanted.min(Timestamp::MAX.since(rules.now))
 }
 
 fn succeed(record: &Record, result: Box<RawValue>, rules: &Rules) -> Transition {

@@ -16,6 +16,9 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 /// The shortest lease. Below it a heartbeat that is a little late would already cost the jobs.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
+/// The longest lease. A job may run longer; this is how long it waits after its worker vanished.
+const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
+
 /// Jobs at once for each core, for async tasks.
 const ASYNC_JOBS_PER_CORE: usize = 16;
 
@@ -116,7 +119,7 @@ impl WorkerBuilder {
     /// Checks everything.
     ///
     /// # Errors
-    /// [`WorkerError`] names what cannot work: a missing state, two handlers of one name, a bad name, concurrency 0, a lease under 1 s.
+    /// [`WorkerError`] names what cannot work: a missing state, two handlers of one name, a bad name, concurrency 0, a lease outside 1 s to 24 h.
     pub fn build(self) -> Result<Worker, WorkerError> {
         self.tasks.check()?;
         let name = self.name.unwrap_or_else(host_name);
@@ -131,8 +134,8 @@ impl WorkerBuilder {
                 "a worker needs at least one queue and a concurrency of at least 1".into(),
             ));
         }
-        if self.lease < SHORTEST_LEASE {
-            return Err(WorkerError::Option(format!("a lease must last at least 1 s, not {:?}", self.lease)));
+        if self.lease < SHORTEST_LEASE || self.lease > LONGEST_LEASE {
+            return Err(WorkerError::Option(format!("a lease must last 1 s to 24 h, not {:?}", self.lease)));
         }
         let settings = Settings { name, queues, concurrency, lease: self.lease, grace: self.grace, burst: self.burst };
         Ok(Worker::new(self.broker, self.tasks, settings))

@@ -17,6 +17,9 @@ use crate::state::{Need, States};
 /// The exit code by which a command says "not now": the job runs again later and no failure is counted.
 pub const EXIT_NOT_NOW: i32 = 75;
 
+/// How long output is awaited after the command has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How long a job waits whose command said "not now".
 const NOT_NOW_DELAY: Duration = Duration::from_secs(10);
 
@@ -161,13 +164,21 @@ impl ProcessGroup {
                 let _ = stdin.write_all(input).await;
             }
         };
-        let ((), output, errors) =
-            tokio::join!(write, read_head(stdout, MAX_PAYLOAD_BYTES + 1), read_tail(stderr, MAX_ERROR_BYTES));
-        let status = self
-            .child
-            .wait()
-            .await
-            .map_err(|error| TaskError::retry(format!("cannot wait for the command: {error}")))?;
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let status = {
+            let read_output = read_head(stdout, MAX_PAYLOAD_BYTES + 1, &mut output);
+            let talk = async { tokio::join!(write, read_output, read_tail(stderr, MAX_ERROR_BYTES, &mut errors)) };
+            tokio::pin!(talk);
+            tokio::select! {
+                _ = &mut talk => self.child.wait().await,
+                status = self.child.wait() => {
+                    // What the command left in the background may keep the pipes open for ever; it is not waited for.
+                    let _ = tokio::time::timeout(LAST_WORDS, talk).await;
+                    status
+                }
+            }
+        };
+        let status = status.map_err(|error| TaskError::retry(format!("cannot wait for the command: {error}")))?;
         answer(status, &output, &errors)
     }
 }
@@ -210,30 +221,28 @@ fn result_of(output: &[u8]) -> RunResult {
 }
 
 /// Reads to the end and keeps the first `limit` bytes, so that the command never blocks on a full pipe.
-async fn read_head(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Vec<u8> {
-    read(source, |kept, chunk| {
+async fn read_head(source: Option<impl AsyncRead + Unpin>, limit: usize, kept: &mut Vec<u8>) {
+    read(source, |chunk| {
         let room = limit.saturating_sub(kept.len());
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
     })
-    .await
+    .await;
 }
 
 /// Reads to the end and keeps the last `limit` bytes.
-async fn read_tail(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Vec<u8> {
-    read(source, |kept, chunk| {
+async fn read_tail(source: Option<impl AsyncRead + Unpin>, limit: usize, kept: &mut Vec<u8>) {
+    read(source, |chunk| {
         kept.extend_from_slice(chunk);
         let excess = kept.len().saturating_sub(limit);
         kept.drain(..excess);
     })
-    .await
+    .await;
 }
 
-async fn read(source: Option<impl AsyncRead + Unpin>, mut keep: impl FnMut(&mut Vec<u8>, &[u8])) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut source) = source else { return kept };
+async fn read(source: Option<impl AsyncRead + Unpin>, mut keep: impl FnMut(&[u8])) {
+    let Some(mut source) = source else { return };
     let mut chunk = vec![0; 8192];
     while let Ok(length @ 1..) = source.read(&mut chunk).await {
-        keep(&mut kept, &chunk[..length]);
+        keep(&chunk[..length]);
     }
-    kept
 }

@@ -54,9 +54,13 @@ impl Executor {
             return Some(self.unknown_task(record).await);
         };
         let context = context(delivery, &held.cancel);
-        let run = match entry.runnable.start(&record.payload, context, &self.post.tasks.states) {
-            Ok(run) => run,
-            Err(error) => {
+        // Decoding runs the application's code too.
+        let started =
+            catch_unwind(AssertUnwindSafe(|| entry.runnable.start(&record.payload, context, &self.post.tasks.states)));
+        let run = match started {
+            Ok(Ok(run)) => GuardedRun(Some(run)),
+            Err(panic) => return Some(panicked(panic.as_ref())),
+            Ok(Err(error)) => {
                 let error = format!("arguments cannot be decoded: {error}");
                 return Some(Ending::NotRunnable { cause: Cause::Undecodable, error });
             }
@@ -111,22 +115,37 @@ async fn within(limit: Option<Duration>, run: impl Future<Output = Ending>) -> E
     })
 }
 
+/// A run whose code may panic, also while it is dropped: at a time limit, at a shutdown, or after a panic.
+struct GuardedRun(Option<Run>);
+
+impl Drop for GuardedRun {
+    fn drop(&mut self) {
+        let run = self.0.take();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(run))) {
+            tracing::warn!(panic = panic_text(panic.as_ref()), "panicked while an attempt was given up");
+        }
+    }
+}
+
 /// Runs to the end and turns a panic into a failed attempt.
-async fn guarded(mut run: Run) -> Ending {
-    let answer = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic)),
+async fn guarded(mut run: GuardedRun) -> Ending {
+    let answer = poll_fn(|cx| {
+        let Some(run) = run.0.as_mut() else { return Poll::Pending };
+        match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
     })
     .await;
     match answer {
         Ok(answer) => ending_of(answer),
-        Err(panic) => {
-            let error = TaskError::retry(format!("panicked: {}", panic_text(panic.as_ref())));
-            // A panic while the run is dropped must not end the worker either.
-            let _ = catch_unwind(AssertUnwindSafe(move || drop(run)));
-            Ending::Failed { cause: Cause::Panicked, error }
-        }
+        Err(panic) => panicked(panic.as_ref()),
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Ending {
+    let error = TaskError::retry(format!("panicked: {}", panic_text(panic)));
+    Ending::Failed { cause: Cause::Panicked, error }
 }
 
 fn ending_of(answer: RunResult) -> Ending {

@@ -13,8 +13,12 @@ use crate::executor::Executor;
 use crate::post::Post;
 use crate::session::Backoff;
 
-/// How long one wait for work lasts at most. Long, because a waiting worker shall cost nothing.
-const IDLE_WAIT: Duration = Duration::from_secs(180);
+/// How long one wait for work lasts at most. Long, because a waiting worker shall cost next to nothing; not longer, because it is also
+/// how late work is found whose wake-up went down with another worker.
+const IDLE_WAIT: Duration = Duration::from_secs(30);
+
+/// The most jobs that wait to be settled while more are fetched.
+const MAX_UNSETTLED: usize = 2 * MAX_BATCH_JOBS;
 
 /// A burst waits for jobs that are due within this time, so that it sees short retries through, and leaves later ones to others.
 const BURST_HORIZON: Duration = Duration::from_secs(60);
@@ -74,6 +78,8 @@ impl Fetcher {
         } else if self.suspects.is_due() && timeout(self.suspects.patience, self.post.held.empty()).await.is_err() {
             self.suspects.put_off();
         }
+        // Jobs whose handler has ended are held until they are settled. A store that settles slowly must not let them pile up.
+        self.post.held.at_most(self.post.settings.concurrency + MAX_UNSETTLED).await;
         self.post.slots.free().await.min(MAX_BATCH_JOBS)
     }
 

@@ -1,10 +1,12 @@
 //! Renews the worker's lease from a thread and runtime of its own, so that a blocked main runtime loses no lease.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use celeriac_broker::{Broker, BrokerError, Pulse, Session};
+use celeriac_core::{Fence, JobId};
 use tokio::sync::watch;
 
 use crate::post::Post;
@@ -45,13 +47,14 @@ struct Beats {
     broker: Option<Arc<dyn Broker>>,
     /// When the last beat that was answered had been sent.
     beaten: Instant,
-    doubts: u32,
+    /// Jobs that the last beat listed and the worker did not know.
+    unknown: HashSet<(JobId, Fence)>,
 }
 
 impl Beats {
     fn new(post: Arc<Post>) -> Self {
         let sessions = post.session.watch();
-        Self { post, sessions, broker: None, beaten: Instant::now(), doubts: 0 }
+        Self { post, sessions, broker: None, beaten: Instant::now(), unknown: HashSet::new() }
     }
 
     async fn run(mut self) {
@@ -73,8 +76,10 @@ impl Beats {
             self.post.session.lease_ended();
             let beat = tokio::select! {
                 () = end.cancelled() => return,
-                beat = self.beat(&session) => beat,
+                // Several tries must fit into one lease, also when it is short and the connection hangs.
+                beat = tokio::time::timeout(interval, self.beat(&session)) => beat,
             };
+            let beat = beat.unwrap_or_else(|late| Err(self.no_answer(late)));
             match beat {
                 Ok(pulse) => self.answered(sent, &pulse),
                 Err(error) => {
@@ -103,6 +108,10 @@ impl Beats {
         broker.heartbeat(session).await
     }
 
+    fn no_answer(&self, late: tokio::time::error::Elapsed) -> BrokerError {
+        BrokerError::InDoubt { store: self.post.broker.describe(), source: late.into() }
+    }
+
     fn answered(&mut self, sent: Instant, pulse: &Pulse) {
         self.beaten = sent;
         self.post.session.renewed(sent);
@@ -112,11 +121,15 @@ impl Beats {
         self.post.clock.note(pulse.now);
         self.post.signals.due(pulse.next_due);
         // A job on its way to the fetcher is listed and not yet known: only one that stays unknown over two beats counts.
-        let unknown =
-            pulse.held.iter().any(|(id, fence)| *fence <= pulse.newest_fence && !self.post.held.has(id, *fence));
-        self.doubts = if unknown { self.doubts + 1 } else { 0 };
-        if self.doubts >= 2 {
-            self.doubts = 0;
+        let unknown: HashSet<(JobId, Fence)> = pulse
+            .held
+            .iter()
+            .filter(|(id, fence)| *fence <= pulse.newest_fence && !self.post.held.has(id, *fence))
+            .cloned()
+            .collect();
+        let doubtful = unknown.intersection(&self.unknown).next().is_some();
+        self.unknown = if doubtful { HashSet::new() } else { unknown };
+        if doubtful {
             tracing::warn!("the store lists jobs that this worker does not know; comparing");
             self.post.signals.attention.notify_one();
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     jobs: Mutex<HashMap<JobId, HeldJob>>,
-    emptied: Notify,
+    removed: Notify,
 }
 
 /// One held job.
@@ -46,9 +46,7 @@ impl Held {
         if jobs.get(id).is_some_and(|job| job.fence == fence) {
             jobs.remove(id);
         }
-        if jobs.is_empty() {
-            self.emptied.notify_waiters();
-        }
+        self.removed.notify_waiters();
     }
 
     /// Whether a job is held under this token.
@@ -69,9 +67,7 @@ impl Held {
             }
             kept
         });
-        if jobs.is_empty() {
-            self.emptied.notify_waiters();
-        }
+        self.removed.notify_waiters();
         before - jobs.len()
     }
 
@@ -95,15 +91,20 @@ impl Held {
 
     /// Waits until nothing is held.
     pub(crate) async fn empty(&self) {
+        self.at_most(0).await;
+    }
+
+    /// Waits until no more than `count` jobs are held.
+    pub(crate) async fn at_most(&self, count: usize) {
         loop {
-            let emptied = self.emptied.notified();
-            tokio::pin!(emptied);
+            let removed = self.removed.notified();
+            tokio::pin!(removed);
             // Registered before the look, so that a removal between look and wait is not missed.
-            emptied.as_mut().enable();
-            if self.is_empty() {
+            removed.as_mut().enable();
+            if self.len() <= count {
                 return;
             }
-            emptied.await;
+            removed.await;
         }
     }
 

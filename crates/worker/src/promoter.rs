@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::MAX_BATCH_JOBS;
+use celeriac_core::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::post::Post;
 
@@ -38,24 +41,20 @@ pub(crate) async fn run(post: Arc<Post>) {
     }
 }
 
-/// Resolves when a due time becomes known that lies before the end of `sleep`.
-async fn earlier(
-    due: &mut tokio::sync::watch::Receiver<Option<celeriac_core::Timestamp>>,
-    post: &Post,
-    sleep: Duration,
-) {
-    let wakes_at = tokio::time::Instant::now() + sleep;
+/// Resolves at a due time that becomes known meanwhile and lies before the end of `sleep`; the earliest, if several do.
+async fn earlier(due: &mut watch::Receiver<Option<Timestamp>>, post: &Post, sleep: Duration) {
+    let mut wakes_at = Instant::now() + sleep;
+    let mut known = false;
     loop {
-        if due.changed().await.is_err() {
-            return std::future::pending().await;
+        tokio::select! {
+            () = tokio::time::sleep_until(wakes_at), if known => return,
+            changed = due.changed() => if changed.is_err() {
+                return std::future::pending().await;
+            },
         }
         let next = *due.borrow_and_update();
-        if let Some(next) = next {
-            let at = tokio::time::Instant::now() + post.clock.until(next);
-            if at < wakes_at {
-                tokio::time::sleep_until(at).await;
-                return;
-            }
+        if let Some(at) = next.map(|next| Instant::now() + post.clock.until(next)).filter(|at| *at < wakes_at) {
+            (wakes_at, known) = (at, true);
         }
     }
 }

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use celeriac_broker::Pruned;
+
 use crate::post::{Post, pause};
 
 /// How long dead jobs are kept.
 const DEAD_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The most things of each kind removed in one call.
 const MAX_REMOVED: usize = 500;
+/// Between two calls that both had all they may do.
+const BETWEEN_CALLS: Duration = Duration::from_millis(50);
+/// The most calls of one release.
+const MAX_RELEASES: usize = 1000;
 /// The most parked jobs released in one call.
 const MAX_RELEASED: usize = 500;
 /// Between two looks; halved and doubled at random, so that many workers do not look together.
@@ -23,31 +29,39 @@ pub(crate) async fn run(post: Arc<Post>) {
         }
         // A job may have been parked by another worker in the moment this one registered.
         release_parked(&post).await;
-        match post.broker.prune(DEAD_RETENTION, MAX_REMOVED).await {
-            Ok(pruned) if pruned == celeriac_broker::Pruned::default() => {}
-            Ok(pruned) => tracing::info!(
-                dead = pruned.dead,
-                results = pruned.results,
-                workers = pruned.workers,
-                "removed what was kept long enough"
-            ),
-            Err(error) => tracing::debug!(%error, "could not prune"),
+        prune(&post).await;
+    }
+}
+
+/// Removes in calls of bounded size until a call finds less than it may remove; a moment between them lets other work through.
+async fn prune(post: &Post) {
+    let mut more = true;
+    while more {
+        let Pruned { dead, results, workers } = match post.broker.prune(DEAD_RETENTION, MAX_REMOVED).await {
+            Ok(pruned) => pruned,
+            Err(error) => {
+                tracing::debug!(%error, "could not prune");
+                return;
+            }
+        };
+        if dead + results + workers > 0 {
+            tracing::info!(dead, results, workers, "removed what was kept long enough");
         }
+        more = dead.max(results).max(workers) >= MAX_REMOVED && pause(BETWEEN_CALLS, &post.signals.end).await;
     }
 }
 
 /// Releases what was parked for want of a worker like this one.
 pub(crate) async fn release_parked(post: &Post) {
     let tasks: Vec<_> = post.tasks.names().filter_map(|name| name.parse().ok()).collect();
-    loop {
+    // A call stops at its bound of jobs or bytes, so only none is the end. Bounded, because what cannot be decoded is parked again.
+    for _ in 0..MAX_RELEASES {
         match post.broker.release_parked(&tasks, MAX_RELEASED).await {
             Ok(released) => {
-                if released > 0 {
-                    tracing::info!(jobs = released, "released parked jobs");
-                }
-                if released < MAX_RELEASED {
+                if released == 0 {
                     return;
                 }
+                tracing::info!(jobs = released, "released parked jobs");
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not release parked jobs");

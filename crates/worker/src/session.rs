@@ -176,6 +176,9 @@ impl Post {
 
     /// Everything that runs is lost; the worker begins a new life.
     async fn start_over(&self, backoff: &mut Backoff) -> Result<(), BrokerError> {
+        if self.signals.end.is_cancelled() {
+            return Err(BrokerError::SessionLost);
+        }
         let lost = self.held.keep_only(&[]);
         (0..lost).for_each(|_| self.counters.lease_lost());
         tracing::warn!(

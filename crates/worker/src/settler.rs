@@ -19,7 +19,7 @@ pub(crate) struct SettlerHandle {
 }
 
 impl SettlerHandle {
-    /// Leaves an end to be settled. Unbounded, and yet bounded: nothing is fetched while more than a few batches wait.
+    /// Leaves an end to be settled. The channel needs no bound: the fetcher fetches nothing while too many held jobs wait here.
     pub(crate) fn settle(&self, settlement: Settlement) {
         // The settler outlives every handle, so this fails only when the runtime goes down; the lease tells the rest.
         let _ = self.ends.send(settlement);
@@ -43,8 +43,8 @@ impl Settler {
     pub(crate) async fn run(mut self) {
         while let Some(batch) = self.next_batch().await {
             if let Err(error) = self.settle(&batch).await {
-                // Only when the store refuses for good or the worker was told to give up: the leases end by themselves, and
-                // the jobs run again elsewhere.
+                // Only when the store refuses for good or the worker was told to give up. The store still lists the jobs: a later
+                // comparison hands them back, or their lease ends with the worker.
                 let jobs = batch.len();
                 tracing::error!(%error, jobs, "ends of jobs could not be settled; the jobs will run again");
             }
@@ -117,7 +117,9 @@ fn weight(settlement: &Settlement) -> usize {
     use Transition::*;
     match &settlement.transition {
         Finish { outcome, .. } => outcome.result.as_ref().map_or(0, |result| result.get().len()),
-        Retry { record, .. } | DeadLetter { record, .. } | Requeue { record } | Park { record } => record.payload.len(),
+        Retry { record, .. } | DeadLetter { record, .. } | Requeue { record } | Park { record } => {
+            record.payload.len() + record.history.iter().map(|incident| incident.error.len()).sum::<usize>()
+        }
         _ => 0,
     }
 }

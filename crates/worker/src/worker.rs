@@ -170,12 +170,14 @@ async fn stop(post: &Post, running: &TaskTracker, settler: tokio::task::JoinHand
     post.held.cancel_all();
     post.signals.hand_back.cancel();
     let rest = grace.saturating_sub(began.elapsed()).max(Duration::from_secs(1));
+    let settling = settler.abort_handle();
     let settled = async {
         running.wait().await;
         // The last handle of the settler went with the last running job.
         let _ = settler.await;
     };
     if tokio::time::timeout(rest, settled).await.is_err() {
+        settling.abort();
         tracing::warn!(
             jobs = post.held.len(),
             "not everything could be handed back; the rest runs again after its lease"

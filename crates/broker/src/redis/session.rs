@@ -14,7 +14,7 @@ use crate::worker_session::{Pulse, Reconciled, Registration, Session};
 const REGISTRATION_TTL: Duration = Duration::from_secs(180);
 
 fn registration_ttl(lease: Duration) -> u64 {
-    millis(REGISTRATION_TTL.max(lease * 3))
+    millis(REGISTRATION_TTL.max(lease.saturating_mul(3)))
 }
 
 /// Whole milliseconds, as scripts take them.

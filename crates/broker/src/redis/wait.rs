@@ -183,7 +183,7 @@ impl Slot {
         self.commands.call(&call).await.map(|_| ())
     }
 
-    /// Leaves a token where it came from. If that fails, the look at the earliest lease finds the work within seconds.
+    /// Leaves a token where it came from. If that fails, the next fetch of a worker whose wait has ended finds the work.
     async fn give_back(&self, list: &str) {
         let mut call = Call::new(&script::WAKE, &[list]);
         call.arg("");

@@ -63,7 +63,7 @@ fn open_queues(scope: &Scope<'_>, asked: &[QueueName]) -> Result<Vec<QueueName>,
 fn take_suspect(scope: &mut Scope<'_>, open: &[QueueName], haul: &mut Haul) -> Result<(), Fault> {
     for queue in open {
         take(scope, queue, (Kind::Suspect, 1), haul)?;
-        if !haul.jobs.is_empty() {
+        if !haul.jobs.is_empty() || haul.room == 0 {
             break;
         }
     }
@@ -104,7 +104,7 @@ fn take(
             }
             Err(problem) => unreadable.push((stored.row, stored.id, problem)),
         }
-        haul.room -= usize::from(fits);
+        haul.room = haul.room.saturating_sub(usize::from(fits));
         Ok(fits)
     })?;
     for (row, id, problem) in unreadable {

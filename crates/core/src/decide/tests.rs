@@ -95,6 +95,15 @@ fn a_job_that_is_passed_on_waits_a_moment_and_pays_no_attempt() {
     assert_eq!((next.attempt, next.failures, delay), (0, 0, Duration::from_secs(1)));
 }
 
+#[test]
+fn a_result_that_is_kept_for_ever_ends_with_the_last_instant() {
+    let mut rules = rules();
+    rules.result_ttl = Duration::MAX;
+    let result = RawValue::from_string("1".into()).unwrap();
+    let Transition::Finish { keep, .. } = decide(&record(), Ending::Succeeded(result), &rules) else { panic!() };
+    assert_eq!(rules.now.after(keep), Timestamp::MAX);
+}
+
 fn endings() -> impl Strategy<Value = Ending> {
     prop_oneof![
         Just(0u8).prop_map(|_| Ending::Succeeded(RawValue::from_string("null".into()).unwrap())),
