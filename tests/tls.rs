@@ -1,5 +1,4 @@
 //! `rediss://`: a server that does not speak TLS is an error with a sentence, and nothing panics on the way to it.
-#![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 use celeriac::Client;
 use celeriac::broker::BrokerError;
