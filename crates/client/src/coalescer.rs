@@ -154,9 +154,12 @@ impl Coalescer {
 /// Owns the lanes until the last has ended.
 async fn supervise(mut carriers: JoinSet<()>, running: watch::Sender<()>) {
     while let Some(ended) = carriers.join_next().await {
-        if let Err(error) = ended {
+        match ended {
+            // The runtime ends, and the lanes with it.
+            Err(error) if error.is_cancelled() => {}
             // Its callers have been answered; the other lanes go on.
-            tracing::error!(%error, "a lane of the client broke down");
+            Err(error) => tracing::error!(%error, "a lane of the client broke down"),
+            Ok(()) => {}
         }
     }
     drop(running);

@@ -49,12 +49,14 @@ struct Beats {
     beaten: Instant,
     /// Jobs that the last beat listed and the worker did not know.
     unknown: HashSet<(JobId, Fence)>,
+    /// Whether it was said that the lease may be lost.
+    at_risk: bool,
 }
 
 impl Beats {
     fn new(post: Arc<Post>) -> Self {
         let sessions = post.session.watch();
-        Self { post, sessions, broker: None, beaten: Instant::now(), unknown: HashSet::new() }
+        Self { post, sessions, broker: None, beaten: Instant::now(), unknown: HashSet::new(), at_risk: false }
     }
 
     async fn run(mut self) {
@@ -114,6 +116,7 @@ impl Beats {
 
     fn answered(&mut self, sent: Instant, pulse: &Pulse) {
         self.beaten = sent;
+        self.at_risk = false;
         self.post.session.renewed(sent);
         if !pulse.held.is_empty() {
             self.post.session.lease_began();
@@ -148,7 +151,10 @@ impl Beats {
         let margin = self.post.settings.lease / 4;
         let holds = !self.post.held.is_empty();
         if holds && self.post.session.renewed_at().elapsed() + margin >= self.post.settings.lease {
-            tracing::warn!("no heartbeat was answered for almost a lease; running jobs are told to stop");
+            if !self.at_risk {
+                tracing::warn!("no heartbeat was answered for almost a lease; running jobs are told to stop");
+            }
+            self.at_risk = true;
             self.post.held.cancel_all();
         }
     }

@@ -113,7 +113,11 @@ pub(super) fn names(namespace: &Namespace) -> Names {
 
 /// Fails unless the file is empty or a store that this version reads. It writes nothing.
 pub(super) fn check(connection: &Connection, store: &str) -> Result<(), Fault> {
-    identify(connection, store).map(|_| ())
+    // In one snapshot: between two reads another process may create the tables, and the file would look like a stranger's.
+    connection.execute_batch("BEGIN")?;
+    let owner = identify(connection, store);
+    connection.execute_batch("ROLLBACK")?;
+    owner.map(|_| ())
 }
 
 /// Creates what is missing. Two processes may do it at the same moment: the second finds it done.
