@@ -71,10 +71,6 @@ impl Intake {
         loop {
             let next = if taken.is_empty() { self.next().await } else { self.requests.try_recv().ok() };
             let Some(request) = next else { break };
-            // Its caller has dropped the future before anything was sent, and that cancels it.
-            if request.reply.is_closed() {
-                continue;
-            }
             if !load.try_add(Load::of(&request.jobs)) {
                 self.held_over = Some(request);
                 break;

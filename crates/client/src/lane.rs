@@ -73,8 +73,8 @@ impl Carrier {
 
     /// Tries until each caller is answered.
     ///
-    /// Nothing is in doubt between two tries, so callers may leave there: those that dropped their future, and those
-    /// that have waited long enough, also because all lanes were busy.
+    /// Nothing is in doubt before the first try and between two, so callers may leave there: those that dropped their
+    /// future, which cancels what was not sent, and those that have waited long enough, also because all lanes were busy.
     async fn carry(&mut self, mut requests: Vec<Request>) {
         let mut pace = Pace::default();
         let mut setback = None;

@@ -7,6 +7,7 @@ use crate::stage::{Act, Stage};
 use crate::support::{Double, model, payloads, stage, waiting};
 use celeriac_broker::Refusal;
 use celeriac_client::{Acceptance, Client, EnqueueError, UnknownBatch};
+use celeriac_core::JobId;
 use tokio::task::JoinSet;
 
 fn one_lane(stage: &Arc<Stage>) -> Client {
@@ -168,6 +169,40 @@ async fn an_unknown_batch_that_was_lost_is_stored_when_sent_again() {
     client.resend(batch).await.unwrap();
 
     assert_eq!((before, waiting(&*stage).await), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_share_an_unknown_batch_each_hear_of_their_own_jobs() {
+    let stage = stage();
+    let client = one_lane(&stage);
+    stage.otherwise(Act::LoseAnswer);
+    let [first, second] = ["first", "second"].map(|id| client.enqueue(Double { number: 1 }).id(id).into_future());
+    let (first, second) = tokio::join!(first, second);
+    stage.otherwise(Act::Apply);
+
+    let mut heard = Vec::new();
+    for error in [first.unwrap_err(), second.unwrap_err()] {
+        let EnqueueError::Unknown { batch, .. } = error else { panic!("{error:?}") };
+        heard.push((batch.to_string(), client.resend(batch).await.unwrap()));
+    }
+
+    let own = |id: &str| (format!("job {id}"), vec![(JobId::new(id).unwrap(), Acceptance::Accepted)]);
+    assert_eq!(heard, [own("first"), own("second")]);
+    assert_eq!((stage.calls()[0].jobs.len(), waiting(&*stage).await), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_between_two_tries_is_cancelled() {
+    let stage = stage();
+    let client = one_lane(&stage);
+    stage.direct([Act::Unreachable]);
+    let dropped = tokio::spawn(client.enqueue(Double { number: 1 }).into_future());
+    stage.calls_made(1).await;
+
+    dropped.abort();
+    client.enqueue(Double { number: 2 }).await.unwrap();
+
+    assert_eq!(payloads(&*stage).await, [r#"{"number":2}"#]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,5 +5,6 @@ mod coalescing;
 mod enqueue;
 mod faults;
 mod stage;
+mod stores;
 mod support;
 mod waiting;
