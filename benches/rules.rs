@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use celeriac_core::{Ending, JobId, QueueName, Record, Rules, TaskName, Timestamp, decide};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use serde_json::value::RawValue;
 
 /// A job with a payload of 128 bytes, the size that other queues are measured with.
@@ -20,10 +20,11 @@ fn rules(criterion: &mut Criterion) {
     let rules = Rules::new("bench", Timestamp::default());
     criterion.bench_function("record_encode", |bencher| bencher.iter(|| black_box(&record).encode_unstamped()));
     criterion.bench_function("record_decode", |bencher| {
-        bencher.iter(|| Record::decode(record.id.clone(), black_box(&bytes)));
+        bencher.iter(|| Record::decode(record.id.clone(), black_box(bytes.as_slice())));
     });
     criterion.bench_function("decide_success", |bencher| {
-        bencher.iter(|| decide(black_box(&record), Ending::Succeeded(RawValue::NULL.to_owned()), &rules));
+        let ending = || Ending::Succeeded(RawValue::NULL.to_owned());
+        bencher.iter_batched(|| record.clone(), |record| decide(record, ending(), &rules), BatchSize::SmallInput);
     });
     criterion.bench_function("job_id_generate", |bencher| bencher.iter(JobId::generate));
 }

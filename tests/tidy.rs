@@ -11,13 +11,14 @@ const LONGEST_FILE: usize = 500;
 const LONGEST_EXAMPLE: usize = 80;
 
 /// What a crate may use of this workspace, tests aside.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("core", &[]),
     ("broker", &["celeriac-core"]),
     ("client", &["celeriac-broker", "celeriac-core"]),
     ("worker", &["celeriac-broker", "celeriac-core"]),
+    ("local-redis", &[]),
     ("macros", &[]),
-    ("testkit", &["celeriac-broker", "celeriac-core"]),
+    ("testkit", &["celeriac-broker", "celeriac-core", "celeriac-local-redis"]),
 ];
 
 fn root() -> &'static Path {
@@ -25,6 +26,7 @@ fn root() -> &'static Path {
 }
 
 /// Every file with this extension below `directory`, as paths from the root. Empty for a directory that does not exist.
+/// What a build has left in a `target` is not source.
 fn files(directory: &str, extension: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![root().join(directory)];
@@ -32,7 +34,7 @@ fn files(directory: &str, extension: &str) -> Vec<String> {
         for entry in fs::read_dir(&directory).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                open.push(path);
+                open.extend((!path.ends_with("target")).then_some(path));
             } else if path.extension().is_some_and(|found| found == extension) {
                 found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
             }

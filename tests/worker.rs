@@ -322,3 +322,31 @@ async fn what_cannot_run_is_refused_before_it_starts() {
     let none = Worker::builder(&client, tasks(Shared::default())).concurrency(0).build();
     assert!(none.unwrap_err().to_string().contains("at least 1"));
 }
+
+/// Short jobs let a worker fetch in advance. When they turn into long ones, what it cannot run goes back to the queue, for others, and
+/// what has ended is settled although nothing is fetched any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_long_jobs_hoards_none() {
+    let (client, shared) = (client().await, Shared::default());
+    let short = client.enqueue_many((0..2000).map(|left| add { left, right: 1 })).await.unwrap();
+    client.enqueue_many((0..50).map(|_| gate {})).await.unwrap();
+    let worker = Worker::builder(&client, tasks(shared)).concurrency(2).grace(Duration::ZERO).build().unwrap();
+    let handle = worker.handle();
+    let running = tokio::spawn(worker.run());
+    for (left, job) in short.into_iter().enumerate() {
+        assert_eq!(job.result().await.unwrap(), left as i64 + 1);
+    }
+    let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let queue = client.broker().queues().await.unwrap().remove(0);
+        if (queue.running, queue.ready) == (2, 48) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < patience, "{queue:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(handle.running(), 2);
+    handle.stop_now();
+    let summary = running.await.unwrap().unwrap();
+    assert_eq!(summary.leases_lost, 0, "{summary:?}");
+}

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName};
 
 use crate::batch::{Batch, BatchAnswer};
-use crate::delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+use crate::delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
 use crate::store_url::StoreUrl;
@@ -81,12 +81,44 @@ pub trait Broker: Inspector + Debug + 'static {
         timeout: Duration,
     ) -> Result<(), BrokerError>;
 
+    /// Waits like [`Broker::wait_for_work`] and then fetches like [`Broker::fetch`], in one round trip where the store can.
+    ///
+    /// It fetches when its time is over, too. Dropping it is like dropping a fetch: what was handed out in that moment
+    /// stays held, until a reconcile tells or the lease ends. So whoever wants to stop calls [`Broker::end_wait`] and
+    /// awaits the answer.
+    async fn fetch_when_ready(
+        &self,
+        session: &Session,
+        request: &FetchRequest,
+        timeout: Duration,
+    ) -> Result<Fetched, BrokerError> {
+        self.wait_for_work(session, &request.queues, timeout).await?;
+        self.fetch(session, request).await
+    }
+
+    /// Lets a wait of this session under way end early; without one, the next may end early.
+    async fn end_wait(&self, session: &Session) -> Result<(), BrokerError>;
+
+    /// Settles and fetches in one commit: both or neither. What is ready after the settlements may be handed out.
+    ///
+    /// Crash and errors: as for [`Broker::settle`] and [`Broker::fetch`].
+    async fn exchange(
+        &self,
+        session: &Session,
+        settlements: &[Settlement],
+        request: &FetchRequest,
+    ) -> Result<Exchanged, BrokerError>;
+
     /// Makes at most `max` due jobs ready, the earliest first.
     async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError>;
 
     /// Condemns at most `max` incarnations whose lease has ended: in one step each loses lease and registration and is
     /// noted as lost. A crash after it leaves them noted, for anyone to drain.
     async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError>;
+
+    /// Condemns like [`Broker::condemn_expired`], and leaves a wake-up for ready work in these queues whose own has been lost with
+    /// the worker that took it. What an idle worker calls now and then.
+    async fn look(&self, queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError>;
 
     /// The condemned incarnations that are not drained yet, at most `max`.
     async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError>;

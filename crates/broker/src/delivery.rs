@@ -31,6 +31,9 @@ pub struct Fetched {
     pub now: Timestamp,
     /// When the next waiting job is due.
     pub next_due: Option<Timestamp>,
+    /// Whether ready jobs are left in one of the queues asked for, paused ones and suspects aside. If not, whatever comes later
+    /// ends a wait that begins now.
+    pub more: bool,
     /// Whether suspects are left in one of the queues asked for, paused ones aside.
     pub suspects_waiting: bool,
     /// Ids of records that could not be decoded. The store has parked them with their bytes unchanged.
@@ -58,6 +61,15 @@ pub enum Settled {
     NotHeld,
 }
 
+/// The answer to settlements and a fetch in one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchanged {
+    /// What became of each settlement, in order.
+    pub settled: Vec<Settled>,
+    /// What was handed out.
+    pub fetched: Fetched,
+}
+
 /// What a promotion did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Promoted {
@@ -74,6 +86,8 @@ pub struct Promoted {
 pub struct Condemned {
     /// Incarnations that this call condemned.
     pub incarnations: Vec<Incarnation>,
+    /// Condemned incarnations that are still to be drained, those of this call among them.
+    pub lost: Vec<Incarnation>,
     /// When the earliest lease that still holds will end.
     pub next_expiry: Option<Timestamp>,
     /// When the next waiting job is due.
@@ -87,7 +101,7 @@ pub struct Condemned {
 pub struct Pruned {
     /// Dead jobs past their retention.
     pub dead: usize,
-    /// Ends of jobs whose time was over, in a store that does not drop them by itself.
+    /// Ends of jobs whose time was over.
     pub results: usize,
     /// Registrations of workers that vanished without holding a job.
     pub workers: usize,

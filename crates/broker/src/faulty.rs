@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
 
 use crate::{
-    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, FetchRequest, Fetched, Holder, Inspector, JobFilter,
-    JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Refusal, Registration, Session, Settled, Settlement,
-    WorkerView,
+    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
+    JobFilter, JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Refusal, Registration, Session, Settled,
+    Settlement, WorkerView,
 };
 
 /// A method of [`Broker`] or [`Inspector`].
@@ -31,8 +31,12 @@ pub enum Operation {
     Fetch,
     Settle,
     WaitForWork,
+    FetchWhenReady,
+    EndWait,
+    Exchange,
     PromoteDue,
     CondemnExpired,
+    Look,
     Lost,
     HeldBy,
     FinishDrain,
@@ -200,12 +204,38 @@ impl Broker for FaultyBroker {
         self.pass(Operation::WaitForWork, self.broker.wait_for_work(session, queues, timeout)).await
     }
 
+    async fn fetch_when_ready(
+        &self,
+        session: &Session,
+        request: &FetchRequest,
+        timeout: Duration,
+    ) -> Result<Fetched, BrokerError> {
+        self.pass(Operation::FetchWhenReady, self.broker.fetch_when_ready(session, request, timeout)).await
+    }
+
+    async fn end_wait(&self, session: &Session) -> Result<(), BrokerError> {
+        self.pass(Operation::EndWait, self.broker.end_wait(session)).await
+    }
+
+    async fn exchange(
+        &self,
+        session: &Session,
+        settlements: &[Settlement],
+        request: &FetchRequest,
+    ) -> Result<Exchanged, BrokerError> {
+        self.pass(Operation::Exchange, self.broker.exchange(session, settlements, request)).await
+    }
+
     async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError> {
         self.pass(Operation::PromoteDue, self.broker.promote_due(max)).await
     }
 
     async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
         self.pass(Operation::CondemnExpired, self.broker.condemn_expired(max)).await
+    }
+
+    async fn look(&self, queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
+        self.pass(Operation::Look, self.broker.look(queues, max)).await
     }
 
     async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {

@@ -40,7 +40,7 @@ pub use batch::{
 };
 pub use broker::{Broker, connect};
 pub use clock::StoreClock;
-pub use delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+pub use delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 pub use error::{BrokerError, Refusal};
 #[cfg(feature = "conformance")]
 pub use faulty::{Fault, FaultyBroker, Operation};

@@ -101,7 +101,7 @@ impl JobView {
             enqueued_at: outcome.enqueued_at,
             since: outcome.finished_at,
             due_at: None,
-            worker: Some(outcome.worker),
+            worker: Some(outcome.worker.to_string()),
             fence: None,
             error: outcome.error,
             history: Vec::new(),

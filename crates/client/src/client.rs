@@ -8,7 +8,7 @@ use celeriac_broker::{Acceptance, Broker, BrokerError, NewJob, StoreUrl};
 use celeriac_core::{JobId, Task};
 use serde_json::value::RawValue;
 
-use crate::coalescer::{Answer, Coalescer};
+use crate::coalescer::{Answer, Coalescer, Posted};
 use crate::enqueue::Enqueue;
 use crate::enqueue_many::{self, EnqueueMany};
 use crate::error::{EnqueueError, EnqueueManyError, Invalid};
@@ -135,6 +135,10 @@ impl Client {
 
     pub(crate) async fn submit(&self, jobs: Vec<NewJob>) -> Answer {
         self.inner.coalescer.submit(jobs).await
+    }
+
+    pub(crate) async fn post(&self, jobs: Vec<NewJob>) -> Result<Posted, EnqueueError> {
+        self.inner.coalescer.post(jobs).await
     }
 
     pub(crate) async fn enqueue_job(&self, job: NewJob) -> Result<JobId, EnqueueError> {

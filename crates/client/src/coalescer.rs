@@ -5,6 +5,7 @@
 //! calls and an idle one makes one small call, and no timer decides which.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use celeriac_broker::{Acceptance, Broker, MAX_BATCH_BYTES, MAX_BATCH_JOBS, NewJob};
@@ -15,6 +16,9 @@ use tokio::time::Instant;
 
 use crate::error::EnqueueError;
 use crate::lane::{Carrier, Lanes};
+
+/// Callers that wait from which on two batches are worth their price: a call costs the store as much as about ten jobs.
+const WORTH_TWO_BATCHES: usize = 40;
 
 /// What a caller hears of its jobs.
 pub(crate) type Answer = Result<Vec<Acceptance>, EnqueueError>;
@@ -61,16 +65,28 @@ pub(crate) struct Intake {
     closing: watch::Receiver<bool>,
     /// A request that did not fit the batch before.
     held_over: Option<Request>,
+    /// There are lanes for two batches.
+    splits: bool,
 }
 
 impl Intake {
     /// Waits for a request and takes all that wait with it and fit one batch. Empty means that no more will come.
-    pub(crate) async fn take(&mut self) -> Vec<Request> {
+    ///
+    /// Of many that wait while nothing is under way it takes half: then the store works on one batch while this process
+    /// answers the callers of the other, instead of each waiting for the other all the time.
+    pub(crate) async fn take(&mut self, nothing_under_way: impl Fn() -> bool) -> Vec<Request> {
         let mut taken = Vec::new();
         let mut load = Load::default();
-        loop {
+        let mut most = usize::MAX;
+        while taken.len() < most {
             let next = if taken.is_empty() { self.next().await } else { self.requests.try_recv().ok() };
             let Some(request) = next else { break };
+            let waiting = self.requests.len();
+            // More than a batch fills two anyway.
+            let worth_two = self.splits && (WORTH_TWO_BATCHES..MAX_BATCH_JOBS).contains(&waiting);
+            if taken.is_empty() && worth_two && nothing_under_way() {
+                most = waiting.div_ceil(2);
+            }
             if !load.try_add(Load::of(&request.jobs)) {
                 self.held_over = Some(request);
                 break;
@@ -100,6 +116,20 @@ impl Intake {
     }
 }
 
+/// Jobs on their way. Dropping it cancels them if no lane has sent them yet.
+#[derive(Debug)]
+pub(crate) struct Posted {
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Posted {
+    /// Waits for the answer.
+    pub(crate) async fn answer(self) -> Answer {
+        // A lane that ends answers what it has sent, so without an answer nothing was.
+        self.answer.await.unwrap_or(Err(EnqueueError::Closed))
+    }
+}
+
 /// The sending end, shared by all clones of a client. When it is dropped the lanes finish what waits, and end.
 #[derive(Debug)]
 pub(crate) struct Coalescer {
@@ -119,11 +149,12 @@ impl Coalescer {
         let (closing, close) = watch::channel(false);
         let (running, ended) = watch::channel(());
         if let Ok(runtime) = Handle::try_current() {
-            let intake = Arc::new(Mutex::new(Intake { requests, closing: close, held_over: None }));
+            let intake = Arc::new(Mutex::new(Intake { requests, closing: close, held_over: None, splits: lanes > 1 }));
             let numbering = Arc::new(Lanes::default());
             let mut carriers = JoinSet::new();
+            let busy = Arc::new(AtomicUsize::new(0));
             for _ in 0..lanes {
-                let carrier = Carrier::new(broker.clone(), numbering.clone(), timeout);
+                let carrier = Carrier::new(broker.clone(), numbering.clone(), busy.clone(), timeout);
                 carriers.spawn_on(carrier.run(intake.clone()), &runtime);
             }
             // Not awaited by anyone on purpose: it must outlive the last client to finish what that one sent.
@@ -135,11 +166,15 @@ impl Coalescer {
 
     /// Sends the jobs of one caller, at most a batch of them, and waits for the answer.
     pub(crate) async fn submit(&self, jobs: Vec<NewJob>) -> Answer {
+        self.post(jobs).await?.answer().await
+    }
+
+    /// Leaves the jobs of one caller for the next free lane, at most a batch of them.
+    pub(crate) async fn post(&self, jobs: Vec<NewJob>) -> Result<Posted, EnqueueError> {
         let (reply, answer) = oneshot::channel();
         let request = Request { jobs, deadline: Instant::now() + self.timeout, reply };
         self.requests.send(request).await.map_err(|_| EnqueueError::Closed)?;
-        // A lane that ends answers what it has sent, so without an answer nothing was.
-        answer.await.unwrap_or(Err(EnqueueError::Closed))
+        Ok(Posted { answer })
     }
 
     /// Refuses later calls and waits until the earlier ones are answered.

@@ -8,7 +8,7 @@ use celeriac_broker::{Acceptance, NewJob};
 use celeriac_core::{JobId, Task};
 
 use crate::client::Client;
-use crate::coalescer::Load;
+use crate::coalescer::{Load, Posted};
 use crate::error::{EnqueueError, EnqueueManyError};
 use crate::handle::JobHandle;
 use crate::settings::{Settings, setters};
@@ -16,8 +16,8 @@ use crate::signature::Signature;
 
 /// Many jobs of one task about to be enqueued; made by [`Client::enqueue_many`] and sent by `.await`.
 ///
-/// The tasks are drawn as they are sent, at most a batch ahead, so they may be more than fit the memory. A batch is sent
-/// when the one before is stored, so their order is kept.
+/// The tasks are drawn as they are sent, at most two batches ahead, so they may be more than fit the memory. A batch is sent
+/// when the one before is stored, so their order is kept; while it is on its way the next one is drawn.
 #[must_use = "jobs are enqueued when this is awaited"]
 pub struct EnqueueMany<'i, T> {
     client: Client,
@@ -39,7 +39,7 @@ impl<'i, T: Task> EnqueueMany<'i, T> {
             let job = Signature::of(&task, settings.clone()).map_err(EnqueueError::from).and_then(Signature::into_job);
             match job {
                 Ok(job) => many.add(job).await?,
-                Err(error) => return Err(many.stop_at_next(error)),
+                Err(error) => return Err(many.stop_at_next(error).await),
             }
         }
         let Many { client, answers, .. } = many.finish().await?;
@@ -81,17 +81,18 @@ pub(crate) async fn enqueue_all(
     Ok(many.finish().await?.answers)
 }
 
-/// The batch that is being filled, and the answers so far.
+/// The batch that is being filled, the one that is on its way, and the answers so far.
 struct Many {
     client: Client,
     jobs: Vec<NewJob>,
     load: Load,
+    sent: Option<(Vec<JobId>, Posted)>,
     answers: Vec<(JobId, Acceptance)>,
 }
 
 impl Many {
     fn new(client: Client) -> Self {
-        Self { client, jobs: Vec::new(), load: Load::default(), answers: Vec::new() }
+        Self { client, jobs: Vec::new(), load: Load::default(), sent: None, answers: Vec::new() }
     }
 
     /// Adds a job, and sends those before it if it does not fit any more.
@@ -105,30 +106,56 @@ impl Many {
         Ok(())
     }
 
-    /// Sends what is left.
+    /// Sends what is left and waits until all is stored.
     async fn finish(mut self) -> Result<Self, EnqueueManyError> {
         self.flush().await?;
+        self.arrive().await?;
         Ok(self)
     }
 
+    /// Sends the batch, once the one before is stored.
     async fn flush(&mut self) -> Result<(), EnqueueManyError> {
+        self.arrive().await?;
         let jobs = std::mem::take(&mut self.jobs);
         if jobs.is_empty() {
             return Ok(());
         }
-        let ids: Vec<JobId> = jobs.iter().map(|job| job.record.id.clone()).collect();
-        match self.client.submit(jobs).await {
+        let ids = jobs.iter().map(|job| job.record.id.clone()).collect();
+        match self.client.post(jobs).await {
+            Ok(posted) => self.sent = Some((ids, posted)),
+            Err(source) => return Err(self.stopped(source)),
+        }
+        // On a runtime of one thread it is on its way only when the lane has had its turn.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// Waits until the batch that is on its way is stored.
+    async fn arrive(&mut self) -> Result<(), EnqueueManyError> {
+        let Some((ids, posted)) = self.sent.take() else { return Ok(()) };
+        match posted.answer().await {
             Ok(answers) => {
                 self.answers.extend(ids.into_iter().zip(answers));
                 Ok(())
             }
-            Err(source) => Err(EnqueueManyError { accepted: self.accepted(), index: self.answers.len(), source }),
+            Err(source) => Err(self.stopped(source)),
         }
     }
 
-    /// The error for the job that comes after those added so far, none of which were sent in vain.
-    fn stop_at_next(&self, source: EnqueueError) -> EnqueueManyError {
-        EnqueueManyError { accepted: self.accepted(), index: self.answers.len() + self.jobs.len(), source }
+    /// The error for the first job that was not answered.
+    fn stopped(&self, source: EnqueueError) -> EnqueueManyError {
+        EnqueueManyError { accepted: self.accepted(), index: self.answers.len(), source }
+    }
+
+    /// The error for the job that comes after those added so far. What is on its way is waited for.
+    async fn stop_at_next(&mut self, source: EnqueueError) -> EnqueueManyError {
+        match self.arrive().await {
+            Ok(()) => {
+                let index = self.answers.len() + self.jobs.len();
+                EnqueueManyError { accepted: self.accepted(), index, source }
+            }
+            Err(earlier) => earlier,
+        }
     }
 
     fn accepted(&self) -> Vec<JobId> {

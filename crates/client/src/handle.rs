@@ -111,7 +111,7 @@ impl<T: DeserializeOwned> JobHandle<T> {
                 state: outcome.state,
                 error: outcome.error.unwrap_or_else(|| "no error was recorded".to_owned()),
                 attempts: outcome.attempt,
-                worker: outcome.worker,
+                worker: outcome.worker.to_string(),
             });
         }
         let json = outcome.result.as_deref().map_or("null", |result| result.get());

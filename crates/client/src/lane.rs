@@ -6,7 +6,7 @@
 //! * A number in doubt is never used for other content: the lane is left, and a fresh one takes its place.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use celeriac_broker::{Broker, BrokerError, Lane, Refusal};
@@ -46,27 +46,46 @@ struct OpenLane {
     number: u64,
 }
 
+/// A lane with a batch under way; it counts also when its task is ended from outside.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn new(lanes: &Arc<AtomicUsize>) -> Self {
+        lanes.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(lanes))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// The task of one lane.
 pub(crate) struct Carrier {
     broker: Arc<dyn Broker>,
     lanes: Arc<Lanes>,
+    /// How many lanes have a batch under way.
+    busy: Arc<AtomicUsize>,
     timeout: Duration,
     open: Option<OpenLane>,
 }
 
 impl Carrier {
     /// A carrier that has not opened a lane yet: that takes a call, and an idle client makes none.
-    pub(crate) fn new(broker: Arc<dyn Broker>, lanes: Arc<Lanes>, timeout: Duration) -> Self {
-        Self { broker, lanes, timeout, open: None }
+    pub(crate) fn new(broker: Arc<dyn Broker>, lanes: Arc<Lanes>, busy: Arc<AtomicUsize>, timeout: Duration) -> Self {
+        Self { broker, lanes, busy, timeout, open: None }
     }
 
     /// Carries batches until no more will come.
     pub(crate) async fn run(mut self, intake: Arc<Mutex<Intake>>) {
         loop {
-            let requests = intake.lock().await.take().await;
+            let requests = intake.lock().await.take(|| self.busy.load(Ordering::SeqCst) == 0).await;
             if requests.is_empty() {
                 return;
             }
+            let _busy = Busy::new(&self.busy);
             self.carry(requests).await;
         }
     }

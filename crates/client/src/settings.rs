@@ -1,5 +1,6 @@
 //! What a caller says of a job beside its arguments, and the builder methods that say it.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use celeriac_broker::Start;
@@ -8,7 +9,7 @@ use celeriac_core::{JobOptions, Timestamp};
 /// Options of one call. Names are checked when the call is made, so that builder methods need no `Result`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    pub(crate) queue: Option<String>,
+    pub(crate) queue: Option<Cow<'static, str>>,
     pub(crate) start: Start,
     pub(crate) options: JobOptions,
 }
@@ -31,7 +32,7 @@ macro_rules! setters {
     () => {
         /// Sends it to this queue instead of the task's own.
         pub fn queue(mut self, queue: impl Into<String>) -> Self {
-            self.settings.queue = Some(queue.into());
+            self.settings.queue = Some(std::borrow::Cow::Owned(queue.into()));
             self
         }
 

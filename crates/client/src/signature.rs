@@ -1,5 +1,7 @@
 //! A job that was not sent yet: the name of its task, its arguments and its options.
 
+use std::borrow::Cow;
+
 use celeriac_broker::{IdOrigin, NewJob};
 use celeriac_core::{JobId, MAX_PAYLOAD_BYTES, QueueName, Record, Task, TaskName};
 use serde_json::value::{RawValue, to_raw_value};
@@ -22,7 +24,7 @@ use crate::settings::{Settings, setters};
 #[derive(Debug, Clone)]
 #[must_use = "a signature does nothing until it is enqueued"]
 pub struct Signature {
-    task: String,
+    task: Cow<'static, str>,
     args: Box<RawValue>,
     id: Option<String>,
     settings: Settings,
@@ -35,7 +37,7 @@ impl Signature {
     ///
     /// It goes to the queue `default` unless another is named, because only the task's type knows the task's own queue.
     pub fn new(task: impl Into<String>, args: Box<RawValue>) -> Self {
-        Self { task: task.into(), args, id: None, settings: Settings::default() }
+        Self { task: Cow::Owned(task.into()), args, id: None, settings: Settings::default() }
     }
 
     /// Chooses the id of the job. It is refused while a job, or the end of one, has it.
@@ -48,8 +50,8 @@ impl Signature {
     pub(crate) fn of<T: Task>(task: &T, mut settings: Settings) -> Result<Self, Invalid> {
         let args = to_raw_value(task)
             .map_err(|error| Invalid::Arguments { task: T::NAME.to_owned(), source: error.into() })?;
-        settings.queue.get_or_insert_with(|| T::options().queue.to_owned());
-        Ok(Self { task: T::NAME.to_owned(), args, id: None, settings })
+        settings.queue.get_or_insert_with(|| Cow::Borrowed(T::options().queue));
+        Ok(Self { task: Cow::Borrowed(T::NAME), args, id: None, settings })
     }
 
     /// Checks everything and makes the job.

@@ -2,6 +2,7 @@
 //!
 //! The executor and the reclaimer both come here, so the question whether an attempt was the last is answered once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -53,7 +54,7 @@ pub struct Rules {
     /// Now, by the store's clock.
     pub now: Timestamp,
     /// The worker that ended the attempt, or lost it.
-    pub worker: String,
+    pub worker: Arc<str>,
     /// A random number from 0 to 1 for the back-off.
     pub jitter: f64,
 }
@@ -61,7 +62,7 @@ pub struct Rules {
 impl Rules {
     /// The default policy, decided now by `worker`.
     #[must_use]
-    pub fn new(worker: impl Into<String>, now: Timestamp) -> Self {
+    pub fn new(worker: impl Into<Arc<str>>, now: Timestamp) -> Self {
         Self {
             retry: RetryPolicy::default(),
             result_ttl: crate::options::DEFAULT_RESULT_TTL,
@@ -103,8 +104,8 @@ pub enum Transition {
     DeadLetter {
         /// The record to store, in state `Dead`.
         record: Record,
-        /// The end.
-        outcome: Outcome,
+        /// The end; in a box, so that the other ways, which are moved a lot, stay small.
+        outcome: Box<Outcome>,
         /// How long it can be read.
         keep: Duration,
     },
@@ -137,7 +138,7 @@ impl Transition {
 
 /// Decides what becomes of a job whose delivery ended.
 #[must_use]
-pub fn decide(record: &Record, ending: Ending, rules: &Rules) -> Transition {
+pub fn decide(record: Record, ending: Ending, rules: &Rules) -> Transition {
     match ending {
         Ending::Succeeded(result) => succeed(record, result, rules),
         Ending::Failed { cause, error } => fail(record, cause, &error, rules),
@@ -155,12 +156,13 @@ pub fn decide(record: &Record, ending: Ending, rules: &Rules) -> Transition {
     }
 }
 
-fn moved(record: &Record, state: State) -> Record {
-    Record { state, ..record.clone() }
+fn moved(mut record: Record, state: State) -> Record {
+    record.state = state;
+    record
 }
 
 /// The record after one more hand-out that ended.
-fn attempted(record: &Record, state: State) -> Record {
+fn attempted(record: Record, state: State) -> Record {
     let mut record = moved(record, state);
     record.attempt = record.attempt.saturating_add(1);
     record
@@ -172,20 +174,21 @@ fn keep(record: &Record, rules: &Rules) -> Duration {
     wanted.min(Timestamp::MAX.since(rules.now))
 }
 
-fn succeed(record: &Record, result: Box<RawValue>, rules: &Rules) -> Transition {
-    let mut outcome = outcome(&attempted(record, State::Succeeded), rules);
+fn succeed(record: Record, result: Box<RawValue>, rules: &Rules) -> Transition {
+    let keep = keep(&record, rules);
+    let mut outcome = outcome(attempted(record, State::Succeeded), rules);
     outcome.result = Some(result);
-    Transition::Finish { outcome, keep: keep(record, rules) }
+    Transition::Finish { outcome, keep }
 }
 
-fn fail(record: &Record, cause: Cause, error: &TaskError, rules: &Rules) -> Transition {
+fn fail(record: Record, cause: Cause, error: &TaskError, rules: &Rules) -> Transition {
     let mut next = attempted(record, State::Retry);
     if let Verdict::Snooze(delay) = error.verdict() {
         return Transition::Retry { record: next, delay };
     }
     next.failures = next.failures.saturating_add(1);
     next.note(Incident::new(next.attempt, rules.now, &rules.worker, cause, error.message()));
-    let retries = record.options.retries.unwrap_or(rules.retry.retries);
+    let retries = next.options.retries.unwrap_or(rules.retry.retries);
     if error.verdict() == Verdict::Permanent || next.failures > retries {
         return bury(next, error.message(), rules);
     }
@@ -196,7 +199,7 @@ fn fail(record: &Record, cause: Cause, error: &TaskError, rules: &Rules) -> Tran
     Transition::Retry { record: next, delay }
 }
 
-fn lose(record: &Record, rules: &Rules) -> Transition {
+fn lose(record: Record, rules: &Rules) -> Transition {
     let mut next = attempted(record, State::Queued);
     next.losses = next.losses.saturating_add(1);
     next.suspect = true;
@@ -211,24 +214,24 @@ fn lose(record: &Record, rules: &Rules) -> Transition {
 
 fn bury(mut record: Record, error: &str, rules: &Rules) -> Transition {
     record.state = State::Dead;
-    let mut outcome = outcome(&record, rules);
+    let mut outcome = Box::new(outcome(record.clone(), rules));
     outcome.error = Some(error.to_owned());
     let keep = keep(&record, rules);
     Transition::DeadLetter { record, outcome, keep }
 }
 
-fn outcome(record: &Record, rules: &Rules) -> Outcome {
+fn outcome(record: Record, rules: &Rules) -> Outcome {
     Outcome {
-        id: record.id.clone(),
-        task: record.task.clone(),
-        queue: record.queue.clone(),
+        id: record.id,
+        task: record.task,
+        queue: record.queue,
         state: record.state,
         attempt: record.attempt,
         failures: record.failures,
         losses: record.losses,
         enqueued_at: record.enqueued_at,
         finished_at: rules.now,
-        worker: rules.worker.clone(),
+        worker: Arc::clone(&rules.worker),
         result: None,
         error: None,
     }

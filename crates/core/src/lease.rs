@@ -1,6 +1,7 @@
 //! Who holds a job: incarnations, generations, fencing tokens and leases.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use crate::name::{self, NameError};
 /// their own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Incarnation(String);
+pub struct Incarnation(Arc<str>);
 
 impl Incarnation {
     /// A new life for a worker of this name.
@@ -23,12 +24,12 @@ impl Incarnation {
     pub fn generate(worker_name: &str) -> Result<Self, NameError> {
         name::check("worker name", worker_name)?;
         let boot = Uuid::new_v4().simple().to_string();
-        Ok(Self(format!("{worker_name}~{}", &boot[..16])))
+        Ok(Self(format!("{worker_name}~{}", &boot[..16]).into()))
     }
 
     /// Takes the text form that a store kept.
     #[must_use]
-    pub fn from_stored(text: impl Into<String>) -> Self {
+    pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
@@ -41,7 +42,7 @@ impl Incarnation {
     /// The worker's name alone.
     #[must_use]
     pub fn worker_name(&self) -> &str {
-        self.0.split_once('~').map_or(self.0.as_str(), |(name, _)| name)
+        self.0.split_once('~').map_or(&self.0, |(name, _)| name)
     }
 }
 

@@ -46,7 +46,7 @@ pub use id::{JobId, JobIdError};
 pub use lease::{Fence, Generation, Incarnation, Lease};
 pub use name::{MAX_NAME_BYTES, NameError, Namespace, QueueName, TaskName};
 pub use options::{DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Priority, PriorityError, TaskOptions};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, OutcomeError};
 pub use record::{Record, RecordError};
 pub use retry::{DEFAULT_RETRIES, RetryPolicy};
 pub use state::State;

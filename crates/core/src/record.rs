@@ -122,6 +122,13 @@ impl Record {
     /// The record's bytes without the two instants that the store writes in front of them.
     #[must_use]
     pub fn encode_unstamped(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode_unstamped_to(&mut bytes);
+        bytes
+    }
+
+    /// Appends the record's bytes without the two instants that the store writes in front of them.
+    pub fn encode_unstamped_to(&self, bytes: &mut Vec<u8>) {
         let optional = self.encode_optional();
         let queue = if self.queue.is_default() { "" } else { self.queue.as_str() };
         let task = self.task.as_str();
@@ -130,7 +137,7 @@ impl Record {
         flags |= if optional.is_some() { OPTIONAL } else { 0 };
         let optional_length = optional.as_ref().map_or(0, |section| section.len() + 4);
         let length = FIXED - STAMPS + task.len() + queue.len() + optional_length + self.payload.len();
-        let mut bytes = Vec::with_capacity(length);
+        bytes.reserve(length);
         bytes.extend([VERSION, self.state.letter().unwrap_or(b'Q'), flags]);
         bytes.extend(u16::try_from(self.attempt).unwrap_or(u16::MAX).to_be_bytes());
         bytes.extend(u16::try_from(self.failures).unwrap_or(u16::MAX).to_be_bytes());
@@ -144,7 +151,6 @@ impl Record {
             bytes.extend(section);
         }
         bytes.extend_from_slice(&self.payload);
-        bytes
     }
 
     /// The record's bytes, instants included.
@@ -153,7 +159,7 @@ impl Record {
         let mut bytes = Vec::with_capacity(FIXED + self.payload.len() + 32);
         bytes.extend(stamp(self.enqueued_at));
         bytes.extend(stamp(self.since));
-        bytes.extend(self.encode_unstamped());
+        self.encode_unstamped_to(&mut bytes);
         bytes
     }
 
@@ -178,11 +184,19 @@ impl Record {
         Ok(())
     }
 
-    /// Reads a record's bytes.
+    /// Reads a record's bytes; their end becomes the payload without another allocation.
     ///
     /// # Errors
     /// [`RecordError`]; the bytes may come from anyone, so each length is checked.
-    pub fn decode(id: JobId, bytes: &[u8]) -> Result<Self, RecordError> {
+    pub fn decode(id: JobId, bytes: impl Into<Vec<u8>>) -> Result<Self, RecordError> {
+        Self::decode_from(id, &mut bytes.into())
+    }
+
+    /// Reads a record's bytes like [`Record::decode`], and leaves them as they are if they are no record.
+    ///
+    /// # Errors
+    /// [`RecordError`] as there.
+    pub fn decode_from(id: JobId, bytes: &mut Vec<u8>) -> Result<Self, RecordError> {
         let mut reader = Reader { bytes, at: 0 };
         let enqueued_at = Timestamp::from_millis(reader.number(6)?);
         let since = Timestamp::from_millis(reader.number(6)?);
@@ -211,7 +225,9 @@ impl Record {
             let length = reader.number(4)? as usize;
             record.decode_optional(reader.take(length)?)?;
         }
-        record.payload = bytes[reader.at..].to_vec();
+        let header = reader.at;
+        bytes.drain(..header);
+        record.payload = std::mem::take(bytes);
         Ok(record)
     }
 }
@@ -273,7 +289,7 @@ mod tests {
         record.since = Timestamp::from_millis(1_764_000_000_456);
         record.options.retries = Some(4);
         record.note(Incident::new(3, record.since, "worker-1", Cause::Failed, "no disk"));
-        assert_eq!(Record::decode(record.id.clone(), &record.encode()), Ok(record));
+        assert_eq!(Record::decode(record.id.clone(), record.encode()), Ok(record));
     }
 
     #[test]
@@ -290,7 +306,7 @@ mod tests {
     fn counters_stop_at_their_largest_value() {
         let mut record = sample();
         (record.attempt, record.losses) = (70_000, 300);
-        let read = Record::decode(record.id.clone(), &record.encode()).unwrap();
+        let read = Record::decode(record.id.clone(), record.encode()).unwrap();
         assert_eq!((read.attempt, read.losses), (65_535, 255));
     }
 
@@ -298,7 +314,7 @@ mod tests {
     fn an_unknown_format_is_named() {
         let mut bytes = sample().encode();
         bytes[12] = b'9';
-        assert_eq!(Record::decode(sample().id, &bytes), Err(RecordError::Version(b'9')));
+        assert_eq!(Record::decode(sample().id, bytes.as_slice()), Err(RecordError::Version(b'9')));
     }
 
     proptest! {
@@ -310,7 +326,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Record::decode(sample().id, &bytes);
+            let _ = Record::decode(sample().id, bytes.as_slice());
         }
 
         #[test]
@@ -318,7 +334,7 @@ mod tests {
             let mut bytes = sample().encode();
             let at = at.min(bytes.len() - 1);
             bytes[at] = value;
-            let _ = Record::decode(sample().id, &bytes);
+            let _ = Record::decode(sample().id, bytes.as_slice());
         }
     }
 }

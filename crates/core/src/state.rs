@@ -99,6 +99,21 @@ impl State {
         }
     }
 
+    /// The letter that stands for a terminal state in the end of a job.
+    pub(crate) fn end_letter(self) -> u8 {
+        match self {
+            Self::Succeeded => b'O',
+            Self::Revoked => b'R',
+            Self::Expired => b'E',
+            other => other.letter().unwrap_or(b'?'),
+        }
+    }
+
+    /// The state for the letter of an end.
+    pub(crate) fn from_end_letter(letter: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.is_terminal() && state.end_letter() == letter)
+    }
+
     /// The state for a record's letter.
     #[must_use]
     pub fn from_letter(letter: u8) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! Sets a worker up and checks it before it starts.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +129,9 @@ impl WorkerBuilder {
             Some(names) => names.into_iter().map(QueueName::new).collect::<Result<Vec<_>, _>>()?,
             None => self.tasks.queues(),
         };
+        // A queue named twice is served once.
+        let mut seen = HashSet::new();
+        let queues: Vec<_> = queues.into_iter().filter(|queue| seen.insert(queue.clone())).collect();
         let concurrency = self.concurrency.unwrap_or_else(|| default_concurrency(&self.tasks));
         if concurrency == 0 || queues.is_empty() {
             return Err(WorkerError::Option(
@@ -137,6 +141,7 @@ impl WorkerBuilder {
         if self.lease < SHORTEST_LEASE || self.lease > LONGEST_LEASE {
             return Err(WorkerError::Option(format!("a lease must last 1 s to 24 h, not {:?}", self.lease)));
         }
+        let name = name.into();
         let settings = Settings { name, queues, concurrency, lease: self.lease, grace: self.grace, burst: self.burst };
         Ok(Worker::new(self.broker, self.tasks, settings))
     }

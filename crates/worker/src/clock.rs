@@ -9,12 +9,26 @@ use celeriac_core::Timestamp;
 #[derive(Debug, Default)]
 pub(crate) struct ClockEstimate {
     last: Mutex<Option<(Timestamp, Instant)>>,
+    /// What the store said, and when it was asked at the latest: before that it had not said it.
+    asked: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 impl ClockEstimate {
     /// Notes what the store said.
     pub(crate) fn note(&self, now: Timestamp) {
         *self.lock() = Some((now, Instant::now()));
+    }
+
+    /// Notes what the store said to a call that was asked then, and answered without delay.
+    pub(crate) fn note_answer(&self, now: Timestamp, asked: Instant) {
+        self.note(now);
+        *self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((now, asked));
+    }
+
+    /// An instant by which the store's clock had not passed `now` yet: for answers to a wait, which may be older than they seem.
+    pub(crate) fn no_later_than(&self, now: Timestamp) -> Option<Instant> {
+        let asked = *self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        asked.map(|(then, asked)| (asked + now.since(then)).min(Instant::now()))
     }
 
     /// The store's time, as far as it is known; the epoch before the first answer.

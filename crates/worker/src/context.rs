@@ -1,10 +1,12 @@
-//! What a handler can know about the attempt it runs in.
+//! What a handler can know about the attempt it runs in, and how the worker tells it to stop.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use celeriac_broker::Delivery;
 use celeriac_core::{Fence, JobId, QueueName, TaskName};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 /// The attempt a handler runs in. Cloning is cheap; ask for it with a parameter of this type.
 #[derive(Clone)]
@@ -12,7 +14,18 @@ pub struct Context {
     inner: Arc<Attempt>,
 }
 
-/// The facts behind a [`Context`].
+/// What an attempt was told, as bits: what was told once stays told.
+pub(crate) mod order {
+    /// The handler should stop; it may go on.
+    pub(crate) const STOP: u8 = 1;
+    /// The attempt is given up, and the job handed back.
+    pub(crate) const HAND_BACK: u8 = 2;
+    /// The job is not ours any more and must not be settled.
+    pub(crate) const LOST: u8 = 4;
+}
+
+/// The facts behind a [`Context`], and what the attempt was told. One allocation for each job, shared by its handler, the
+/// table of held jobs and the executor.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) job_id: JobId,
@@ -20,12 +33,56 @@ pub(crate) struct Attempt {
     pub(crate) queue: QueueName,
     pub(crate) attempt: u32,
     pub(crate) fence: Fence,
-    pub(crate) cancel: CancellationToken,
+    pub(crate) suspect: bool,
+    orders: AtomicU8,
+    told: Notify,
+}
+
+impl Attempt {
+    /// The attempt that begins with a hand-out.
+    pub(crate) fn of(delivery: &Delivery) -> Arc<Self> {
+        let record = &delivery.record;
+        Arc::new(Self {
+            job_id: record.id.clone(),
+            task: record.task.clone(),
+            queue: record.queue.clone(),
+            attempt: record.attempt + 1,
+            fence: delivery.lease.fence,
+            suspect: record.suspect,
+            orders: AtomicU8::new(0),
+            told: Notify::new(),
+        })
+    }
+
+    /// Tells it something.
+    pub(crate) fn tell(&self, orders: u8) {
+        self.orders.fetch_or(orders, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    /// What it was told of these.
+    pub(crate) fn told(&self, orders: u8) -> u8 {
+        self.orders.load(Ordering::SeqCst) & orders
+    }
+
+    /// Waits until it was told one of these.
+    pub(crate) async fn until_told(&self, orders: u8) -> u8 {
+        loop {
+            let told = self.told.notified();
+            tokio::pin!(told);
+            // Registered before the look, so that an order between look and wait is not missed.
+            told.as_mut().enable();
+            match self.told(orders) {
+                0 => told.await,
+                found => return found,
+            }
+        }
+    }
 }
 
 impl Context {
-    pub(crate) fn new(attempt: Attempt) -> Self {
-        Self { inner: Arc::new(attempt) }
+    pub(crate) fn new(attempt: Arc<Attempt>) -> Self {
+        Self { inner: attempt }
     }
 
     /// The id of the job.
@@ -63,12 +120,12 @@ impl Context {
     /// Whether the handler should stop: the worker shuts down and its grace has ended, or its lease may have been lost.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.inner.cancel.is_cancelled()
+        self.inner.told(u8::MAX) != 0
     }
 
     /// Waits until the handler should stop, see [`Context::is_cancelled`].
     pub async fn cancelled(&self) {
-        self.inner.cancel.cancelled().await;
+        self.inner.until_told(u8::MAX).await;
     }
 }
 

@@ -32,13 +32,11 @@ struct Answer {
 }
 
 impl Elsewhere {
-    /// Lets other workers fetch first for a while after a job was passed on. All idle workers are woken by the same job, and the one
-    /// that passes it on might otherwise be the first to get it again, every time.
-    pub(crate) async fn let_others_go_first(&self) {
+    /// By how much other workers fetch first, for a while after a job was passed on. All idle workers are woken by the same job, and the
+    /// one that passes it on might otherwise be the first to get it again, every time.
+    pub(crate) fn head_start(&self) -> Option<Duration> {
         let passed_on = *self.passed_on.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed_on.is_some_and(|at| at.elapsed() < COURTESY) {
-            tokio::time::sleep(HEAD_START).await;
-        }
+        passed_on.filter(|at| at.elapsed() < COURTESY).map(|_| HEAD_START)
     }
 
     /// Whether a registered worker that serves `queue` knows `task`. A store that does not answer counts as no.

@@ -1,4 +1,4 @@
-//! Runs one delivery: decode, guard, run, decide, settle, report.
+//! Runs deliveries: decode, guard, run, decide, settle, report.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -11,49 +11,88 @@ use celeriac_broker::{Delivery, Settlement};
 use celeriac_core::{
     Cause, DEFAULT_RESULT_TTL, Ending, MAX_PAYLOAD_BYTES, Record, RetryPolicy, Rules, TaskError, Transition, decide,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::context::{Attempt, Context};
+use crate::backlog::{RunnerGuard, Waiting};
+use crate::context::{Attempt, Context, order};
 use crate::handler::{Definition, Run, RunResult};
-use crate::held::HeldJob;
 use crate::post::Post;
-use crate::settler::SettlerHandle;
-use crate::slots::Slot;
 
-/// Runs deliveries and hands their ends to the settler.
+/// Jobs that a runner runs before it lets others have the thread; each may have ended without ever waiting.
+const JOBS_PER_TURN: usize = 32;
+
+/// Runs what waits in the backlog and leaves its ends to be settled.
 #[derive(Clone)]
 pub(crate) struct Executor {
     pub(crate) post: Arc<Post>,
-    pub(crate) settler: SettlerHandle,
+    pub(crate) running: TaskTracker,
 }
 
 impl Executor {
-    /// Runs one delivery to its end. The slot is freed when the handler has ended, before the end is settled.
-    pub(crate) async fn execute(self, delivery: Delivery, held: HeldJob, slot: Slot) {
+    /// Starts a runner for a slot that the backlog has reserved.
+    pub(crate) fn start_runner(&self) {
+        self.running.spawn(self.clone().run_backlog());
+    }
+
+    /// One slot at work: runs one job after the other until none waits.
+    async fn run_backlog(self) {
+        let guard = RunnerGuard::new(&self.post.backlog);
+        let mut turn = 0;
+        while let Some(Waiting { delivery, attempt, .. }) = self.post.backlog.next() {
+            self.execute(delivery, attempt).await;
+            turn += 1;
+            if turn % JOBS_PER_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        guard.disarm();
+    }
+
+    /// Runs one delivery to its end. The slot is free for the next one before the end is settled.
+    async fn execute(&self, delivery: Delivery, attempt: Arc<Attempt>) {
         let record = &delivery.record;
         let span = tracing::info_span!(
             "job", id = %record.id, task = %record.task, queue = %record.queue, attempt = record.attempt + 1
         );
-        let ending = self.run(&delivery, &held).instrument(span.clone()).await;
-        drop(slot);
+        let mut slot = Slot { executor: self, pended: false };
+        let ending = self.run(&delivery, attempt, &mut slot).instrument(span.clone()).await;
         let Some(ending) = ending else {
             span.in_scope(|| tracing::warn!("LeaseLost: the attempt is given up and settles nothing"));
             return;
         };
-        let transition = self.decide(record, ending);
+        let (id, fence) = (delivery.record.id.clone(), delivery.lease.fence);
+        let transition = self.decide(delivery.record, ending);
         span.in_scope(|| report(&transition));
-        let settlement = Settlement { id: record.id.clone(), fence: delivery.lease.fence, transition };
-        self.settler.settle(settlement);
+        self.post.ends.leave(Settlement { id, fence, transition });
+        // After the end was left, so that whoever fetches because a slot is free takes the end along.
+        drop(slot);
+    }
+
+    /// Hands jobs back that were never started.
+    pub(crate) fn hand_back(&self, waiting: Vec<Waiting>) {
+        // Each goes to the head of its queue, so the last one first.
+        for Waiting { delivery, attempt, .. } in waiting.into_iter().rev() {
+            if attempt.told(order::LOST) == 0 {
+                let (id, fence) = (delivery.record.id.clone(), delivery.lease.fence);
+                let transition = self.decide(delivery.record, Ending::HandedBack);
+                self.post.ends.leave(Settlement { id, fence, transition });
+            }
+        }
     }
 
     /// Decodes, guards and runs. `None`: the job is not ours any more.
-    async fn run(&self, delivery: &Delivery, held: &HeldJob) -> Option<Ending> {
+    async fn run(&self, delivery: &Delivery, attempt: Arc<Attempt>, slot: &mut Slot<'_>) -> Option<Ending> {
         let record = &delivery.record;
+        if let Some(given_up) = given_up(attempt.told(order::LOST | order::HAND_BACK)) {
+            return given_up;
+        }
         let Some(entry) = self.post.tasks.find(&record.task) else {
+            // It asks the store.
+            slot.pend();
             return Some(self.unknown_task(record).await);
         };
-        let context = context(delivery, &held.cancel);
+        let context = Context::new(Arc::clone(&attempt));
         // Decoding runs the application's code too.
         let started =
             catch_unwind(AssertUnwindSafe(|| entry.runnable.start(&record.payload, context, &self.post.tasks.states)));
@@ -66,12 +105,12 @@ impl Executor {
             }
         };
         let limit = record.options.timeout_ms.map(Duration::from_millis).or(entry.definition.timeout);
-        // Dropping the run ends it: the future is gone, or the command's process group is killed.
+        // The run first: one that ends without waiting asks for no orders. Dropping it ends it: the future is gone, or the
+        // command's process group is killed.
         tokio::select! {
             biased;
-            () = held.lost.cancelled() => None,
-            () = self.post.signals.hand_back.cancelled() => Some(Ending::HandedBack),
-            ending = within(limit, guarded(run)) => Some(ending),
+            ending = within(limit, guarded(run, slot)) => Some(ending),
+            told = attempt.until_told(order::LOST | order::HAND_BACK) => given_up(told).flatten(),
         }
     }
 
@@ -84,9 +123,9 @@ impl Executor {
         Ending::NotRunnable { cause: Cause::UnknownTask, error }
     }
 
-    fn decide(&self, record: &Record, ending: Ending) -> Transition {
+    fn decide(&self, record: Record, ending: Ending) -> Transition {
         let definition = self.post.tasks.find(&record.task).map(|entry| &entry.definition);
-        let mut rules = Rules::new(&self.post.settings.name, self.post.clock.now());
+        let mut rules = Rules::new(Arc::clone(&self.post.settings.name), self.post.clock.now());
         rules.retry = definition.map_or_else(RetryPolicy::default, |definition: &Definition| definition.retry);
         rules.result_ttl = definition.map_or(DEFAULT_RESULT_TTL, |definition| definition.result_ttl);
         rules.jitter = fastrand::f64();
@@ -94,16 +133,37 @@ impl Executor {
     }
 }
 
-fn context(delivery: &Delivery, cancel: &CancellationToken) -> Context {
-    let record = &delivery.record;
-    Context::new(Attempt {
-        job_id: record.id.clone(),
-        task: record.task.clone(),
-        queue: record.queue.clone(),
-        attempt: record.attempt + 1,
-        fence: delivery.lease.fence,
-        cancel: cancel.clone(),
-    })
+/// What becomes of an attempt that was given up: nothing if the job is not ours any more.
+fn given_up(told: u8) -> Option<Option<Ending>> {
+    match told {
+        0 => None,
+        told if told & order::LOST != 0 => Some(None),
+        _ => Some(Some(Ending::HandedBack)),
+    }
+}
+
+/// The slot that a job occupies until its handler has ended.
+struct Slot<'e> {
+    executor: &'e Executor,
+    pended: bool,
+}
+
+impl Slot<'_> {
+    /// The job waits for something, so another one may begin.
+    fn pend(&mut self) {
+        if !self.pended {
+            self.pended = true;
+            if self.executor.post.backlog.pend() {
+                self.executor.start_runner();
+            }
+        }
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.executor.post.backlog.end(self.pended);
+    }
 }
 
 /// Applies the time limit.
@@ -128,11 +188,15 @@ impl Drop for GuardedRun {
 }
 
 /// Runs to the end and turns a panic into a failed attempt.
-async fn guarded(mut run: GuardedRun) -> Ending {
+async fn guarded(mut run: GuardedRun, slot: &mut Slot<'_>) -> Ending {
     let answer = poll_fn(|cx| {
         let Some(run) = run.0.as_mut() else { return Poll::Pending };
         match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
+            Ok(Poll::Pending) => {
+                slot.pend();
+                Poll::Pending
+            }
+            Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
             Err(panic) => Poll::Ready(Err(panic)),
         }
     })

@@ -1,54 +1,88 @@
-//! Moves ready jobs from the store to the executor, as many as there are free slots.
+//! Moves ready jobs from the store to the backlog, as many as can run soon, and takes the ends of others along.
+//!
+//! One loop decides what to ask next, and everything it asks is in flight while it goes on. It *exchanges* while there may be work:
+//! ends out, jobs in, one call; up to two at once, so that the store works on one while this process works on the other's
+//! answer. When the queues are empty it *waits*, and the fetch is in the store's hands already.
+//!
+//! An answer counts only while the session it was asked in is current: a reconcile has handed back what an older one brings.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use celeriac_broker::{BrokerError, Delivery, FetchRequest, Fetched, MAX_BATCH_JOBS, Session};
+use celeriac_broker::{BrokerError, FetchRequest, Fetched, MAX_BATCH_JOBS, Session};
 use celeriac_core::QueueName;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 
+use crate::calls::{Answer, Call, Calls};
 use crate::executor::Executor;
 use crate::post::Post;
+use crate::prefetch::Prefetch;
 use crate::session::Backoff;
+use crate::suspects::SuspectTurns;
 
-/// How long one wait for work lasts at most. Long, because a waiting worker shall cost next to nothing; not longer, because it is also
-/// how late work is found whose wake-up went down with another worker.
-const IDLE_WAIT: Duration = Duration::from_secs(30);
+/// How long one wait for work lasts at most. A worker that looks at the leases finds work whose wake-up was lost, so this may be long.
+const IDLE_WAIT: Duration = Duration::from_secs(180);
+
+/// A burst looks again this soon.
+const BURST_WAIT: Duration = Duration::from_millis(200);
 
 /// The most jobs that wait to be settled while more are fetched.
 const MAX_UNSETTLED: usize = 2 * MAX_BATCH_JOBS;
 
+/// The most jobs asked for in one call. Redis writes at most 64 KiB of an answer before it reads on, so the end of a longer one waits
+/// until the next call has been carried out, and the two calls in flight run one after the other: 500 jobs of 128 bytes are too many.
+const MOST_AT_ONCE: usize = MAX_BATCH_JOBS / 2;
+
+/// A second call goes beside the first only with so much to do: a call costs the store as much as twenty jobs.
+const WORTH_A_CALL: usize = 50;
+
 /// A burst waits for jobs that are due within this time, so that it sees short retries through, and leaves later ones to others.
 const BURST_HORIZON: Duration = Duration::from_secs(60);
 
-/// How long suspects are run in one turn before other work goes on.
-const SUSPECT_TURN: Duration = Duration::from_secs(5);
+/// How long a job may wait in this process for a slot. Then all that wait are handed back: the jobs before them are long after all, and
+/// another worker may be idle.
+const LONGEST_BACKLOG: Duration = Duration::from_secs(1);
 
-/// The longest time other work may keep suspects waiting.
-const SUSPECT_WAIT_LONGEST: Duration = Duration::from_secs(60);
-
-/// How long a worker waits for its running jobs to end before a suspect's turn, at first.
-const FIRST_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a stopping worker waits for answers of the store that may bring jobs.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Fetches until the worker is told to stop, or until the queues are empty if it runs in a burst.
 pub(crate) struct Fetcher {
     post: Arc<Post>,
     executor: Executor,
-    running: TaskTracker,
+    calls: Calls,
     first_queue: usize,
     suspects: SuspectTurns,
+    prefetch: Prefetch,
+    /// The queues were empty when last asked: there is nothing to do but to wait.
+    dry: bool,
+    /// The last answer said that there was nothing for a worker that holds nothing.
+    asked_idle: bool,
+    /// Nothing is left to do for a burst.
+    done: bool,
     backoff: Backoff,
     sessions: watch::Receiver<Option<Session>>,
 }
 
 impl Fetcher {
-    pub(crate) fn new(post: Arc<Post>, executor: Executor, running: TaskTracker) -> Self {
+    pub(crate) fn new(post: Arc<Post>, executor: Executor) -> Self {
         let sessions = post.session.watch();
-        let suspects = SuspectTurns::default();
+        let (suspects, prefetch, calls) = (SuspectTurns::default(), Prefetch::default(), Calls::default());
         let backoff = Backoff::until(&post.signals.stop);
-        Self { post, executor, running, first_queue: 0, suspects, backoff, sessions }
+        Self {
+            post,
+            executor,
+            calls,
+            first_queue: 0,
+            suspects,
+            prefetch,
+            dry: false,
+            asked_idle: false,
+            done: false,
+            backoff,
+            sessions,
+        }
     }
 
     /// Runs until told to stop.
@@ -56,118 +90,255 @@ impl Fetcher {
     /// # Errors
     /// What waiting cannot mend: the store refuses for good.
     pub(crate) async fn run(mut self) -> Result<(), BrokerError> {
-        let stop = self.post.signals.stop.clone();
-        while !stop.is_cancelled() {
-            // Cancel-safe: nothing is taken while it waits.
-            let free = tokio::select! {
-                () = stop.cancelled() => break,
-                free = self.ready() => free,
-            };
-            if self.fetch(free).await? == Next::Leave {
-                break;
+        let fetched = self.fetch_all().await;
+        self.post.ends.carry(false);
+        self.wind_up().await;
+        fetched
+    }
+
+    async fn fetch_all(&mut self) -> Result<(), BrokerError> {
+        let post = Arc::clone(&self.post);
+        while !post.signals.stop.is_cancelled() && !self.done {
+            // Looked at before it is decided what to ask: what ends after this look wakes the loop, or the look is repeated.
+            let held = post.held.len();
+            let carries = self.ask(held)?;
+            post.ends.carry(carries);
+            if self.suspects.makes_room() && self.calls.waits_as_busy() {
+                // It would bring other jobs while a suspect's turn is due.
+                self.end_wait().await;
+            }
+            let bound = self.held_bound();
+            let (rests, blocked) = (held > 0 && self.is_resting(), held > bound);
+            let backlogged = post.backlog.longest_wait();
+            // Every branch may be dropped: each only waits for news, and what is in flight stays in `calls`.
+            tokio::select! {
+                biased;
+                () = post.signals.stop.cancelled() => return Ok(()),
+                answer = self.calls.next() => self.answered(answer).await?,
+                () = post.backlog.changed() => {}
+                () = self.suspects.news(), if self.calls.waits_as_busy() || self.suspects.makes_room() => {
+                    self.end_wait_for_suspects().await;
+                }
+                () = post.held.at_most(0), if rests => self.end_wait().await,
+                () = post.held.at_most(bound), if blocked => {}
+                _ = self.sessions.changed() => self.end_wait().await,
+                () = stale(backlogged), if backlogged.is_some() => self.hand_back_backlog(),
             }
         }
         Ok(())
     }
 
-    /// Waits until the next fetch may be made and says how many jobs it may bring.
-    async fn ready(&mut self) -> usize {
-        if self.post.held.has_suspect() {
-            // A suspect runs alone.
-            self.post.held.empty().await;
-        } else if self.suspects.is_due() && timeout(self.suspects.patience, self.post.held.empty()).await.is_err() {
-            self.suspects.put_off();
-        }
-        // Jobs whose handler has ended are held until they are settled. A store that settles slowly must not let them pile up.
-        self.post.held.at_most(self.post.settings.concurrency + MAX_UNSETTLED).await;
-        self.post.slots.free().await.min(MAX_BATCH_JOBS)
+    /// Whether the next thing to do may have to wait until everything held is settled: a suspect's turn, or the end of a burst.
+    fn is_resting(&self) -> bool {
+        self.calls.is_empty() || (self.post.settings.burst && self.calls.waits_as_busy())
     }
 
-    async fn fetch(&mut self, free: usize) -> Result<Next, BrokerError> {
-        let post = Arc::clone(&self.post);
-        let gate = tokio::select! {
-            // Whoever mends the session may need long while the store is away.
-            biased;
-            () = post.signals.stop.cancelled() => return Ok(Next::Leave),
-            gate = post.session.gate() => gate,
-        };
-        let Some(session) = self.sessions.borrow_and_update().clone() else { return Err(BrokerError::SessionLost) };
-        let request = FetchRequest { queues: self.queues(), max_jobs: free, holds_nothing: self.post.held.is_empty() };
-        let asked = Instant::now();
-        match self.post.broker.fetch(&session, &request).await {
-            Ok(fetched) => {
-                let empty = fetched.jobs.is_empty();
-                let later = fetched.next_due.is_none_or(|due| due.since(fetched.now) > BURST_HORIZON);
-                let done = later && !fetched.suspects_waiting;
-                self.take(fetched, asked);
-                drop(gate);
-                self.backoff = Backoff::until(&post.signals.stop);
-                if !empty {
-                    return Ok(Next::Fetch);
+    /// The most jobs that may be held while more are fetched. Jobs whose handler has ended are held until they are settled; a store
+    /// that settles slowly must not let them pile up.
+    fn held_bound(&self) -> usize {
+        self.post.settings.concurrency + self.prefetch.allowance() + MAX_UNSETTLED
+    }
+
+    /// Asks the store for what can be had now; says whether a call will soon take ends along.
+    fn ask(&mut self, held: usize) -> Result<bool, BrokerError> {
+        // A suspect runs alone, and before it everything else must have ended.
+        if self.post.held.has_suspect() || self.suspects.make_room(held == 0) {
+            return Ok(false);
+        }
+        let Some(room) = self.room(held).filter(|_| !self.calls.waits()) else { return Ok(false) };
+        if room == 0 {
+            // The next job that ends makes room, and goes along. What is there already may not wait for it: that job may be long.
+            return Ok(!self.calls.is_empty() || self.post.ends.len() == 0);
+        }
+        // Asked once more now that nothing is held: a suspect may come only then, and its wake-up has been used; and a burst ends only when
+        // an answer to a worker that holds nothing says that nothing is left.
+        let burst = self.post.settings.burst;
+        let asks_again = held == 0 && !self.asked_idle && (burst || self.suspects.are_waiting());
+        if self.suspects.is_due() || asks_again {
+            self.dry = false;
+        }
+        if self.dry {
+            if self.calls.is_empty() {
+                self.wait(room, held)?;
+                return Ok(false);
+            }
+            return Ok(!self.calls.is_empty());
+        }
+        if self.calls.is_empty() || (self.calls.may_have_company() && room.max(self.post.ends.len()) >= WORTH_A_CALL) {
+            self.exchange(room, held)?;
+        }
+        Ok(true)
+    }
+
+    /// How many jobs may be asked for: free slots, and some in advance while jobs are short. `None` before more are settled.
+    fn room(&self, held: usize) -> Option<usize> {
+        let concurrency = self.post.settings.concurrency;
+        if held > self.held_bound() {
+            return None;
+        }
+        let taken = self.post.backlog.unfinished() + self.calls.asked();
+        Some((concurrency + self.prefetch.allowance()).saturating_sub(taken).min(MOST_AT_ONCE))
+    }
+
+    fn exchange(&mut self, max_jobs: usize, held: usize) -> Result<(), BrokerError> {
+        let session = self.session()?;
+        let holds_nothing = held == 0 && self.calls.is_empty();
+        let request = FetchRequest { queues: self.queues(), max_jobs, holds_nothing };
+        let call = Call::new(session, request).with(self.post.ends.take());
+        self.calls.exchange(Arc::clone(&self.post.broker), call);
+        Ok(())
+    }
+
+    fn wait(&mut self, max_jobs: usize, held: usize) -> Result<(), BrokerError> {
+        let session = self.session()?;
+        let request = FetchRequest { queues: self.queues(), max_jobs, holds_nothing: held == 0 };
+        let call = Call::new(session, request);
+        let broker = Arc::clone(&self.post.broker);
+        let time = if self.post.settings.burst { BURST_WAIT } else { IDLE_WAIT };
+        // A worker that has just passed a job on lets others have it, and only then looks.
+        match self.post.elsewhere.head_start() {
+            Some(head_start) => self.calls.wait_and_let_others_first(broker, call, time, head_start),
+            None => self.calls.wait(broker, call, time),
+        }
+        Ok(())
+    }
+
+    fn session(&mut self) -> Result<Session, BrokerError> {
+        self.sessions.borrow_and_update().clone().ok_or(BrokerError::SessionLost)
+    }
+
+    async fn answered(&mut self, answer: Answer) -> Result<(), BrokerError> {
+        let Answer { call, result, waited } = answer;
+        match result {
+            Ok((settled, fetched)) => {
+                self.post.note_settled(&call.settlements, &settled, false);
+                self.post.held.remove(&call.settlements);
+                if !waited {
+                    self.prefetch.learn(self.post.backlog.ended(), Instant::now(), call.asked.elapsed());
                 }
-                // What was held when the store was asked may have ended since, with a retry that this answer knows nothing of.
-                if self.post.settings.burst && done && request.holds_nothing {
-                    return Ok(Next::Leave);
-                }
-                self.wait(&session, &request.queues).await
+                self.backoff = Backoff::until(&self.post.signals.stop);
+                self.learn(&call, &fetched, waited);
+                self.take(&call, fetched);
+                Ok(())
             }
             Err(error) => {
-                drop(gate);
-                let mended = self.post.recover(&session, error, &mut self.backoff).await;
+                // The settler settles again what may not have been settled, once the session is mended.
+                self.post.ends.carry(false);
+                self.post.ends.leave_again(call.settlements, error.is_in_doubt());
+                self.dry = false;
+                let mended = self.post.recover(&call.session, error, &mut self.backoff).await;
                 // A store that is away does not keep a worker that was told to stop.
-                if self.post.signals.stop.is_cancelled() { Ok(Next::Leave) } else { mended.map(|()| Next::Fetch) }
+                if self.post.signals.stop.is_cancelled() { Ok(()) } else { mended }
             }
         }
     }
 
-    /// Starts what was fetched. Under the gate, so that every job is in the table before anybody compares it with the store's list.
-    fn take(&mut self, fetched: Fetched, asked: Instant) {
-        if asked.elapsed() > self.post.settings.lease / 4 {
+    /// Learns from an answer what to ask next, and when the lease began.
+    fn learn(&mut self, call: &Call, fetched: &Fetched, waited: bool) {
+        if !waited && call.asked.elapsed() > self.post.settings.lease / 4 {
             self.post.session.doubt_the_past();
         }
         if !fetched.jobs.is_empty() {
-            self.post.session.renewed(asked);
+            let at = if waited { self.post.clock.no_later_than(fetched.now) } else { None };
+            self.post.session.renewed(at.map_or(call.asked, |at| at.max(call.asked)));
             self.post.session.lease_began();
         }
-        self.post.clock.note(fetched.now);
+        if waited {
+            self.post.clock.note(fetched.now);
+        } else {
+            self.post.clock.note_answer(fetched.now, call.asked);
+        }
         self.post.signals.due(fetched.next_due);
-        self.suspects.note(&fetched);
+        self.suspects.note(fetched);
+        let suspect_came = fetched.jobs.iter().any(|delivery| delivery.record.suspect);
+        self.dry = !fetched.more && !suspect_came;
+        self.asked_idle = call.request.holds_nothing && fetched.jobs.is_empty();
+        let later = fetched.next_due.is_none_or(|due| due.since(fetched.now) > BURST_HORIZON);
+        let idle = fetched.jobs.is_empty() && call.request.holds_nothing && self.post.held.is_empty();
+        // What was held when the store was asked may have ended since, with a retry that this answer knows nothing of.
+        self.done = self.post.settings.burst && idle && later && !fetched.more && !fetched.suspects_waiting;
+    }
+
+    /// Puts what was fetched into the backlog and starts who runs it.
+    fn take(&self, call: &Call, fetched: Fetched) {
         for id in &fetched.unreadable {
             tracing::error!(job = %id, "the stored job cannot be read; it is parked with its bytes unchanged");
         }
-        fetched.jobs.into_iter().for_each(|delivery| self.start(delivery));
-    }
-
-    fn start(&self, delivery: Delivery) {
-        let held = self.post.held.insert(&delivery);
-        let slot = self.post.slots.take();
-        self.running.spawn(self.executor.clone().execute(delivery, held, slot));
-    }
-
-    /// Waits for work, for a new session, or for the end.
-    async fn wait(&mut self, session: &Session, queues: &[QueueName]) -> Result<Next, BrokerError> {
-        let limit = if self.post.settings.burst { Duration::from_millis(200) } else { IDLE_WAIT };
-        // All branches are cancel-safe; a wait that is dropped keeps its token for the next one.
-        let waited = tokio::select! {
-            () = self.post.signals.stop.cancelled() => return Ok(Next::Leave),
-            _ = self.sessions.changed() => Ok(()),
-            () = self.suspects.due(), if self.suspects.waiting => Ok(()),
-            waited = self.post.broker.wait_for_work(session, queues, limit) => waited,
-        };
-        match waited {
-            Ok(()) => {
-                self.post.elsewhere.let_others_go_first().await;
-                Ok(Next::Fetch)
-            }
-            // The next fetch finds out whether the connection for commands is gone too.
-            Err(error) if error.is_transient() => {
-                tracing::debug!(%error, "waiting for work was interrupted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                Ok(Next::Fetch)
-            }
-            Err(BrokerError::SessionLost) => Ok(Next::Fetch),
-            Err(error) => Err(error),
+        let jobs = fetched.jobs;
+        if jobs.is_empty() {
+            return;
         }
+        let count = jobs.len();
+        let start = self.post.session.while_current(&call.session, || {
+            let attempts = self.post.held.insert(&jobs);
+            self.post.backlog.add(jobs, attempts)
+        });
+        match start {
+            Some(runners) => (0..runners).for_each(|_| self.executor.start_runner()),
+            None => {
+                tracing::debug!(jobs = count, "a hand-out of an older session came late; its jobs were handed back");
+            }
+        }
+    }
+
+    /// Ends a wait that would bring other jobs while a suspect's turn is due.
+    async fn end_wait_for_suspects(&mut self) {
+        if self.suspects.is_due() && self.calls.waits_as_busy() {
+            self.end_wait().await;
+        }
+    }
+
+    /// Ends the wait under way, if there is one. What it brings is taken like any other answer.
+    async fn end_wait(&mut self) {
+        if let Some(session) = self.calls.session_of_wait() {
+            // If it cannot be told, its connection is lost too, and the wait ends by that.
+            let told = timeout(LAST_ANSWERS, self.post.broker.end_wait(&session)).await;
+            if !matches!(told, Ok(Ok(()))) {
+                tracing::debug!("a wait for work could not be ended");
+            }
+            self.calls.end_wait_by(Instant::now() + LAST_ANSWERS);
+        }
+    }
+
+    /// Hands back what waits for a slot.
+    fn hand_back_backlog(&mut self) {
+        self.prefetch.reset();
+        let waiting = self.post.backlog.drain();
+        tracing::debug!(jobs = waiting.len(), "jobs take longer than before; handing back what waits for a slot");
+        self.executor.hand_back(waiting);
+    }
+
+    /// Sees the calls in flight through: what they bring is handed back, what they may not have settled is settled again.
+    async fn wind_up(&mut self) {
+        self.post.backlog.close();
+        self.end_wait().await;
+        let deadline = Instant::now() + LAST_ANSWERS;
+        let mut doubtful = false;
+        while !self.calls.is_empty() {
+            let Ok(answer) = tokio::time::timeout_at(deadline.into(), self.calls.next()).await else { break };
+            match answer.result {
+                Ok((settled, fetched)) => {
+                    self.post.note_settled(&answer.call.settlements, &settled, false);
+                    self.post.held.remove(&answer.call.settlements);
+                    self.take(&answer.call, fetched);
+                }
+                Err(error) => {
+                    doubtful |= error.is_in_doubt();
+                    self.post.ends.leave_again(answer.call.settlements, error.is_in_doubt());
+                }
+            }
+        }
+        let abandoned = self.calls.abandon();
+        doubtful |= !abandoned.is_empty();
+        for settlements in abandoned {
+            self.post.ends.leave_again(settlements, true);
+        }
+        if doubtful {
+            // What such a call brought is handed back by this comparison and not by the end of the lease, which would count as a loss.
+            let compared = timeout(LAST_ANSWERS, self.post.compare()).await;
+            tracing::debug!(?compared, "compared with the store before the end");
+        }
+        self.executor.hand_back(self.post.backlog.drain());
     }
 
     /// The queues in this call's order: each call begins with the next queue, so none starves.
@@ -180,64 +351,7 @@ impl Fetcher {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Next {
-    Fetch,
-    Leave,
-}
-
-/// When a busy worker makes room for suspects.
-///
-/// A suspect must run alone. Other work goes on for as long as the last turn took, at least a second and at most a minute; so
-/// suspects neither starve nor take more than about half of a worker's time. While jobs run longer than the patience for a turn, other
-/// work goes on and the patience doubles: a long job may not idle its whole worker, and suspects get their turn all the same.
-#[derive(Debug)]
-struct SuspectTurns {
-    waiting: bool,
-    turn_began: Option<Instant>,
-    next_turn: Instant,
-    patience: Duration,
-}
-
-impl Default for SuspectTurns {
-    fn default() -> Self {
-        Self { waiting: false, turn_began: None, next_turn: Instant::now(), patience: FIRST_PATIENCE }
-    }
-}
-
-impl SuspectTurns {
-    fn is_due(&self) -> bool {
-        self.waiting && Instant::now() >= self.next_turn
-    }
-
-    /// The running jobs did not end in time for a turn.
-    fn put_off(&mut self) {
-        self.next_turn = Instant::now() + SUSPECT_WAIT_LONGEST;
-        self.patience *= 2;
-    }
-
-    async fn due(&self) {
-        tokio::time::sleep_until(self.next_turn.into()).await;
-    }
-
-    /// Learns from a fetch: a turn goes on while suspects come and its time is not over.
-    fn note(&mut self, fetched: &Fetched) {
-        let now = Instant::now();
-        self.waiting = fetched.suspects_waiting;
-        let came = fetched.jobs.iter().any(|delivery| delivery.record.suspect);
-        if came {
-            self.patience = FIRST_PATIENCE;
-        }
-        let began = *self.turn_began.get_or_insert(now);
-        if came && now.duration_since(began) < SUSPECT_TURN {
-            self.next_turn = now;
-        } else if came || self.next_turn <= now {
-            let took = now.duration_since(began).clamp(Duration::from_secs(1), SUSPECT_WAIT_LONGEST);
-            self.next_turn = now + took;
-            self.turn_began = None;
-        }
-        if !came {
-            self.turn_began = None;
-        }
-    }
+/// Resolves when jobs have waited for a slot for too long.
+async fn stale(longest_wait: Option<Duration>) {
+    tokio::time::sleep(LONGEST_BACKLOG.saturating_sub(longest_wait.unwrap_or_default())).await;
 }

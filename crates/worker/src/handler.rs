@@ -1,11 +1,13 @@
 //! Turns plain functions into something a worker can run by name.
 
+use std::any::TypeId;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
 use celeriac_core::{RetryPolicy, Task, TaskError, TaskResult};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::context::Context;
@@ -105,6 +107,11 @@ handler!(A, B, C);
 handler!(A, B, C, D);
 handler!(A, B, C, D, E);
 
+/// The result as JSON. Many tasks answer nothing, and that is written without the buffer that others need.
+fn to_json<T: Serialize + 'static>(answer: &T) -> serde_json::Result<Box<RawValue>> {
+    if TypeId::of::<T>() == TypeId::of::<()>() { Ok(RawValue::NULL.to_owned()) } else { to_raw_value(answer) }
+}
+
 /// How a task behaves, as the worker that runs it knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
@@ -156,7 +163,7 @@ where
         let states = states.clone();
         Ok(Box::pin(async move {
             let answer = handler.call(arguments, &context, &states).await?;
-            to_raw_value(&answer)
+            to_json(&answer)
                 .map_err(|error| TaskError::permanent(format!("the result cannot be written as JSON: {error}")))
         }))
     }

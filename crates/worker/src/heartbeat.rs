@@ -9,6 +9,7 @@ use celeriac_broker::{Broker, BrokerError, Pulse, Session};
 use celeriac_core::{Fence, JobId};
 use tokio::sync::watch;
 
+use crate::context::order;
 use crate::post::Post;
 
 /// How often the registration of an idle worker is renewed; it lives three times as long at least.
@@ -144,7 +145,7 @@ impl Beats {
         self.broker = None;
         if matches!(error, BrokerError::SessionLost) {
             self.post.signals.attention.notify_one();
-            self.post.held.cancel_all();
+            self.post.held.tell_all(order::STOP);
             return;
         }
         // Counted from the sending of the last answered renewal, on the monotonic clock: before the lease can have ended.
@@ -155,7 +156,7 @@ impl Beats {
                 tracing::warn!("no heartbeat was answered for almost a lease; running jobs are told to stop");
             }
             self.at_risk = true;
-            self.post.held.cancel_all();
+            self.post.held.tell_all(order::STOP);
         }
     }
 }

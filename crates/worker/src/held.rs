@@ -1,92 +1,101 @@
 //! The jobs this process holds, from their hand-out until their settlement is answered.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use celeriac_broker::Delivery;
+use celeriac_broker::{Delivery, Settlement};
 use celeriac_core::{Fence, JobId};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+
+use crate::context::{Attempt, order};
 
 /// The table of held jobs. What the store lists and this table does not know is handed back; what this table has and the
 /// store does not list was lost.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    jobs: Mutex<HashMap<JobId, HeldJob>>,
+    table: Mutex<Table>,
     removed: Notify,
 }
 
-/// One held job.
-#[derive(Debug, Clone)]
-pub(crate) struct HeldJob {
-    pub(crate) fence: Fence,
-    /// Tells the handler that it should stop; it may go on.
-    pub(crate) cancel: CancellationToken,
-    /// Ends the attempt: the job is not ours any more and must not be settled.
-    pub(crate) lost: CancellationToken,
-    suspect: bool,
+#[derive(Debug, Default)]
+struct Table {
+    jobs: HashMap<JobId, Arc<Attempt>>,
+    suspects: usize,
 }
 
 impl Held {
-    /// Adds a job that was handed out.
-    pub(crate) fn insert(&self, delivery: &Delivery) -> HeldJob {
-        let job = HeldJob {
-            fence: delivery.lease.fence,
-            cancel: CancellationToken::new(),
-            lost: CancellationToken::new(),
-            suspect: delivery.record.suspect,
+    /// Adds jobs that were handed out.
+    pub(crate) fn insert(&self, deliveries: &[Delivery]) -> Vec<Arc<Attempt>> {
+        let mut table = self.lock();
+        let add = |delivery: &Delivery| {
+            let attempt = Attempt::of(delivery);
+            table.suspects += usize::from(attempt.suspect);
+            if let Some(before) = table.jobs.insert(attempt.job_id.clone(), Arc::clone(&attempt)) {
+                table.suspects -= usize::from(before.suspect);
+                // The store has taken the job back meanwhile and handed it out anew; what was settled before is settled.
+                before.tell(order::STOP | order::LOST);
+            }
+            attempt
         };
-        self.lock().insert(delivery.record.id.clone(), job.clone());
-        job
+        deliveries.iter().map(add).collect()
     }
 
-    /// Removes a job if it is held under this token.
-    pub(crate) fn remove(&self, id: &JobId, fence: Fence) {
-        let mut jobs = self.lock();
-        if jobs.get(id).is_some_and(|job| job.fence == fence) {
-            jobs.remove(id);
+    /// Removes the jobs that are held under these tokens.
+    pub(crate) fn remove(&self, settled: &[Settlement]) {
+        let mut table = self.lock();
+        for settlement in settled {
+            let Some((id, attempt)) = table.jobs.remove_entry(&settlement.id) else { continue };
+            if attempt.fence == settlement.fence {
+                table.suspects -= usize::from(attempt.suspect);
+            } else {
+                table.jobs.insert(id, attempt);
+            }
         }
+        drop(table);
         self.removed.notify_waiters();
     }
 
     /// Whether a job is held under this token.
     pub(crate) fn has(&self, id: &JobId, fence: Fence) -> bool {
-        self.lock().get(id).is_some_and(|job| job.fence == fence)
+        self.lock().holds(id, fence)
     }
 
     /// Forgets every job that is not in `listed` and ends its attempt; says how many there were.
     pub(crate) fn keep_only(&self, listed: &[(JobId, Fence)]) -> usize {
         let listed: HashMap<&JobId, Fence> = listed.iter().map(|(id, fence)| (id, *fence)).collect();
-        let mut jobs = self.lock();
-        let before = jobs.len();
-        jobs.retain(|id, job| {
-            let kept = listed.get(id) == Some(&job.fence);
+        let mut table = self.lock();
+        let before = table.jobs.len();
+        let Table { jobs, suspects } = &mut *table;
+        jobs.retain(|id, attempt| {
+            let kept = listed.get(id) == Some(&attempt.fence);
             if !kept {
-                job.cancel.cancel();
-                job.lost.cancel();
+                *suspects -= usize::from(attempt.suspect);
+                attempt.tell(order::STOP | order::LOST);
             }
             kept
         });
+        let gone = before - table.jobs.len();
+        drop(table);
         self.removed.notify_waiters();
-        before - jobs.len()
+        gone
     }
 
-    /// Tells every handler that it should stop.
-    pub(crate) fn cancel_all(&self) {
-        self.lock().values().for_each(|job| job.cancel.cancel());
+    /// Tells every attempt something.
+    pub(crate) fn tell_all(&self, orders: u8) {
+        self.lock().jobs.values().for_each(|attempt| attempt.tell(orders));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().jobs.len()
     }
 
     /// Whether a suspect is held: then nothing else may be fetched.
     pub(crate) fn has_suspect(&self) -> bool {
-        self.lock().values().any(|job| job.suspect)
+        self.lock().suspects > 0
     }
 
     /// Waits until nothing is held.
@@ -108,7 +117,13 @@ impl Held {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, HeldJob>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn holds(&self, id: &JobId, fence: Fence) -> bool {
+        self.jobs.get(id).is_some_and(|attempt| attempt.fence == fence)
     }
 }

@@ -25,29 +25,36 @@
 //! # }
 //! ```
 //!
-//! The listing of this folder is the architecture. One file is one activity: the [`fetcher`](self) takes jobs, the executor runs
-//! them, the settler reports their ends; promoter, reclaimer and pruner keep the store in order; the heartbeat keeps the leases
-//! from a thread of its own, and the session keeper mends what a lost connection left.
+//! The listing of this folder is the architecture. One file is one activity: the [`fetcher`](self) takes jobs and takes ends along, the
+//! executor runs what waits in the backlog, the settler reports ends that nobody takes along; promoter, reclaimer and pruner keep the
+//! store in order; the heartbeat keeps the leases from a thread of its own, and the session keeper mends what a lost connection left.
+//!
+//! A worker of short async tasks is cheapest on a runtime of one thread (`#[tokio::main(flavor = "current_thread")]`); several
+//! threads serve tasks that compute. Scale out with processes.
 
+mod backlog;
 mod builder;
+mod calls;
 mod clock;
 mod command;
 mod context;
 mod elsewhere;
+mod ends;
 mod executor;
 mod fetcher;
 mod handler;
 mod heartbeat;
 mod held;
 mod post;
+mod prefetch;
 mod promoter;
 mod pruner;
 mod reclaimer;
 mod session;
 mod settler;
-mod slots;
 mod state;
 mod summary;
+mod suspects;
 mod tasks;
 mod worker;
 

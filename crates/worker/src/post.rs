@@ -8,18 +8,19 @@ use celeriac_core::{QueueName, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::backlog::Backlog;
 use crate::clock::ClockEstimate;
 use crate::elsewhere::Elsewhere;
+use crate::ends::Ends;
 use crate::held::Held;
 use crate::session::SessionKeeper;
-use crate::slots::Slots;
 use crate::summary::Counters;
 use crate::tasks::Tasks;
 
 /// How a worker was set up.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) queues: Vec<QueueName>,
     pub(crate) concurrency: usize,
     pub(crate) lease: Duration,
@@ -34,7 +35,8 @@ pub(crate) struct Post {
     pub(crate) settings: Settings,
     pub(crate) clock: ClockEstimate,
     pub(crate) held: Held,
-    pub(crate) slots: Arc<Slots>,
+    pub(crate) backlog: Backlog,
+    pub(crate) ends: Ends,
     pub(crate) session: SessionKeeper,
     pub(crate) counters: Counters,
     pub(crate) elsewhere: Elsewhere,

@@ -32,22 +32,23 @@ pub(crate) async fn run(post: Arc<Post>) {
 
 /// One look; says when to look again.
 async fn look(post: &Post) -> Result<Duration, BrokerError> {
-    drain_all(post).await?;
     let quiet = quiet_left(post);
     if !quiet.is_zero() {
+        drain(post, post.broker.lost(MAX_INCARNATIONS).await?).await?;
         return Ok(quiet.clamp(SHORTEST_LOOK, LONGEST_LOOK));
     }
     let asked = Instant::now();
-    let Condemned { incarnations, next_expiry, next_due, now } = post.broker.condemn_expired(MAX_INCARNATIONS).await?;
+    let looked = post.broker.look(&post.settings.queues, MAX_INCARNATIONS).await?;
+    let Condemned { incarnations, lost, next_expiry, next_due, now } = looked;
     if asked.elapsed() > post.settings.lease / 4 {
         post.session.doubt_the_past();
     }
-    post.clock.note(now);
+    post.clock.note_answer(now, asked);
     post.signals.due(next_due);
     for incarnation in &incarnations {
         tracing::warn!(worker = %incarnation, "lease ended without a heartbeat; its jobs will run again");
     }
-    drain_all(post).await?;
+    drain(post, lost).await?;
     let wait = next_expiry.map_or(LONGEST_LOOK, |next| next.since(now));
     Ok(wait.clamp(SHORTEST_LOOK, LONGEST_LOOK))
 }
@@ -58,16 +59,16 @@ fn quiet_left(post: &Post) -> Duration {
     post.settings.lease.saturating_sub(post.session.connected_at().elapsed())
 }
 
-async fn drain_all(post: &Post) -> Result<(), BrokerError> {
-    for incarnation in post.broker.lost(MAX_INCARNATIONS).await? {
-        let jobs = drain(post.broker.as_ref(), &incarnation, post).await?;
+async fn drain(post: &Post, lost: Vec<Incarnation>) -> Result<(), BrokerError> {
+    for incarnation in lost {
+        let jobs = drain_one(post.broker.as_ref(), &incarnation, post).await?;
         tracing::warn!(worker = %incarnation, jobs, "drained");
     }
     Ok(())
 }
 
 /// Settles what a condemned incarnation holds, as lost. Several processes may do so at once: the tokens let each job be settled once.
-async fn drain(broker: &dyn Broker, incarnation: &Incarnation, post: &Post) -> Result<usize, BrokerError> {
+async fn drain_one(broker: &dyn Broker, incarnation: &Incarnation, post: &Post) -> Result<usize, BrokerError> {
     let rules = Rules::new(incarnation.worker_name(), post.clock.now());
     let holder = Holder::Condemned(incarnation.clone());
     let mut drained = 0;
@@ -76,8 +77,8 @@ async fn drain(broker: &dyn Broker, incarnation: &Incarnation, post: &Post) -> R
         let settlements: Vec<Settlement> = held
             .into_iter()
             .map(|delivery| Settlement {
-                transition: decide(&delivery.record, Ending::Lost, &rules),
-                id: delivery.record.id,
+                id: delivery.record.id.clone(),
+                transition: decide(delivery.record, Ending::Lost, &rules),
                 fence: delivery.lease.fence,
             })
             .collect();

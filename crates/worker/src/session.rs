@@ -2,11 +2,13 @@
 //!
 //! Two things may have happened when a command failed: the connection was lost, then a *reconcile* opens a new generation and
 //! compares what the store lists with what runs; or the registration itself is gone, then everything that runs is lost and the
-//! worker registers under a new incarnation. Both happen under the gate, which the fetcher holds while a fetch is under way, so that
-//! a job is never handed back whose hand-out is still being read.
+//! worker registers under a new incarnation. Both happen under the gate, one at a time. An answer that was asked for in an older session
+//! counts no more: what it brings was handed back, or is lost.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex as StdMutex, PoisonError};
+use std::sync::{Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use celeriac_broker::{BrokerError, Holder, Reconciled, Registration, Session, Settlement};
@@ -27,6 +29,9 @@ const RETRY_LONGEST: Duration = Duration::from_secs(1);
 pub(crate) struct SessionKeeper {
     gate: Mutex<()>,
     current: watch::Sender<Option<Session>>,
+    /// Held while jobs are taken in and while they are compared with the store's list. True when everything of the current
+    /// session is lost and there is no new one yet.
+    over: StdMutex<bool>,
     connected_at: StdMutex<Instant>,
     renewed_at: StdMutex<Instant>,
     leased: AtomicBool,
@@ -37,15 +42,28 @@ impl SessionKeeper {
         Self {
             gate: Mutex::new(()),
             current: watch::Sender::new(None),
+            over: StdMutex::new(false),
             connected_at: StdMutex::new(Instant::now()),
             renewed_at: StdMutex::new(Instant::now()),
             leased: AtomicBool::new(false),
         }
     }
 
-    /// Held by the fetcher during a fetch.
-    pub(crate) async fn gate(&self) -> MutexGuard<'_, ()> {
+    /// Held by whoever mends the session.
+    async fn gate(&self) -> MutexGuard<'_, ()> {
         self.gate.lock().await
+    }
+
+    /// Does something with the answer to a call of this session, unless the session is not current any more. Between the look and
+    /// the deed no comparison begins, so each job is either known to it or has been handed back by it.
+    pub(crate) fn while_current<T>(&self, used: &Session, deed: impl FnOnce() -> T) -> Option<T> {
+        let over = self.lock_over();
+        let current = !*over && self.current.borrow().as_ref() == Some(used);
+        current.then(deed)
+    }
+
+    fn lock_over(&self) -> StdMutexGuard<'_, bool> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session to use now; `None` until the worker is registered.
@@ -96,7 +114,8 @@ impl SessionKeeper {
         self.leased.store(false, Ordering::SeqCst);
     }
 
-    fn set(&self, session: Session) {
+    fn set(&self, session: Session, over: &mut bool) {
+        *over = false;
         self.doubt_the_past();
         // What an unanswered fetch may have begun.
         self.lease_began();
@@ -113,7 +132,7 @@ impl Post {
             let error = match self.broker.register(&self.registration()?).await {
                 Ok(session) => {
                     tracing::info!(worker = %session.incarnation, store = %self.broker.describe(), "registered");
-                    self.session.set(session);
+                    self.session.set(session, &mut self.session.lock_over());
                     return Ok(());
                 }
                 Err(error) if !error.is_transient() => return Err(error),
@@ -139,11 +158,22 @@ impl Post {
         if !lost && (!error.is_transient() || !self.wait_for_store(&error, backoff).await) {
             return Err(error);
         }
-        let _gate = self.session.gate().await;
+        let _gate = tokio::select! {
+            biased;
+            gate = self.session.gate() => gate,
+            // Whoever mends the session may need long while the store is away.
+            () = backoff.stop.cancelled() => return Err(error),
+        };
         if self.session.current().as_ref() != Some(used) {
             return Ok(());
         }
         self.mend(backoff).await
+    }
+
+    /// Compares what the store lists with what runs, once.
+    pub(crate) async fn compare(&self) -> Result<(), BrokerError> {
+        let _gate = self.session.gate().await;
+        self.reconcile().await
     }
 
     /// Compares what the store lists with what runs, when a heartbeat asks for it, until the worker ends.
@@ -179,7 +209,11 @@ impl Post {
         if self.signals.end.is_cancelled() {
             return Err(BrokerError::SessionLost);
         }
-        let lost = self.held.keep_only(&[]);
+        let lost = {
+            let mut over = self.session.lock_over();
+            *over = true;
+            self.held.keep_only(&[])
+        };
         (0..lost).for_each(|_| self.counters.lease_lost());
         tracing::warn!(
             jobs = lost,
@@ -193,26 +227,30 @@ impl Post {
         let Reconciled { session, held } = self.broker.reconcile(&used).await?;
         // A job whose settlement was carried out and whose answer was lost is among those that are gone: its settler finds that
         // it is not held any more, and that is all it needs to know.
-        let gone = self.held.keep_only(&held);
-        self.session.set(session.clone());
+        let (gone, unknown) = {
+            let mut over = self.session.lock_over();
+            let gone = self.held.keep_only(&held);
+            self.session.set(session.clone(), &mut over);
+            let unknown: HashSet<_> = held.into_iter().filter(|(id, fence)| !self.held.has(id, *fence)).collect();
+            (gone, unknown)
+        };
         tracing::info!(running = self.held.len(), gone, "connected again");
-        self.hand_back_unknown(&session, &held).await
+        self.hand_back(&session, unknown).await
     }
 
     /// Hands back what the store lists and this process does not know: the answer that brought it was lost.
-    async fn hand_back_unknown(&self, session: &Session, listed: &[(JobId, Fence)]) -> Result<(), BrokerError> {
-        let unknown: Vec<_> = listed.iter().filter(|(id, fence)| !self.held.has(id, *fence)).collect();
+    async fn hand_back(&self, session: &Session, unknown: HashSet<(JobId, Fence)>) -> Result<(), BrokerError> {
         if unknown.is_empty() {
             return Ok(());
         }
-        let rules = Rules::new(&self.settings.name, self.clock.now());
-        let deliveries = self.broker.held_by(&session.incarnation, listed.len().max(HAND_BACK_BATCH)).await?;
+        let rules = Rules::new(Arc::clone(&self.settings.name), self.clock.now());
+        let deliveries = self.broker.held_by(&session.incarnation, HAND_BACK_BATCH).await?;
         let settlements: Vec<Settlement> = deliveries
             .into_iter()
-            .filter(|delivery| !self.held.has(&delivery.record.id, delivery.lease.fence))
+            .filter(|delivery| unknown.contains(&(delivery.record.id.clone(), delivery.lease.fence)))
             .map(|delivery| Settlement {
-                transition: decide(&delivery.record, Ending::HandedBack, &rules),
-                id: delivery.record.id,
+                id: delivery.record.id.clone(),
+                transition: decide(delivery.record, Ending::HandedBack, &rules),
                 fence: delivery.lease.fence,
             })
             .collect();

@@ -21,7 +21,7 @@ impl<S> Deref for State<S> {
 /// The values given to [`Tasks::state`](crate::Tasks::state), by type.
 #[derive(Clone, Default)]
 pub struct States {
-    values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    values: Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl std::fmt::Debug for States {
@@ -32,11 +32,12 @@ impl std::fmt::Debug for States {
 
 impl States {
     pub(crate) fn insert<S: Clone + Send + Sync + 'static>(&mut self, value: S) {
-        self.values.insert(TypeId::of::<S>(), Arc::new(value));
+        Arc::make_mut(&mut self.values).insert(TypeId::of::<S>(), Arc::new(value));
     }
 
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.values.extend(other.values);
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let other = other.values.iter().map(|(id, value)| (*id, Arc::clone(value)));
+        Arc::make_mut(&mut self.values).extend(other);
     }
 
     pub(crate) fn has(&self, needed: &Need) -> bool {

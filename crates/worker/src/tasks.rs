@@ -135,7 +135,7 @@ impl Tasks {
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.duplicates.extend(other.duplicates);
-        self.states.merge(other.states);
+        self.states.merge(&other.states);
         other.entries.into_iter().fold(self, |tasks, (name, entry)| tasks.insert(name, entry))
     }
 

@@ -7,20 +7,21 @@ use celeriac_broker::Broker;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
+use crate::backlog::Backlog;
 use crate::builder::{WorkerBuilder, WorkerError};
 use crate::clock::ClockEstimate;
+use crate::context::order;
 use crate::elsewhere::Elsewhere;
+use crate::ends::Ends;
 use crate::executor::Executor;
 use crate::fetcher::Fetcher;
 use crate::heartbeat::Heartbeat;
 use crate::held::Held;
 use crate::post::{Post, Settings, Signals};
 use crate::session::{Backoff, SessionKeeper};
-use crate::settler::Settler;
-use crate::slots::Slots;
 use crate::summary::{Counters, Summary};
 use crate::tasks::Tasks;
-use crate::{promoter, pruner, reclaimer};
+use crate::{promoter, pruner, reclaimer, settler};
 
 /// How much of the grace is kept for handing back and settling, at most.
 const HAND_BACK_TIME: Duration = Duration::from_secs(3);
@@ -57,8 +58,7 @@ impl WorkerHandle {
     /// Hands running jobs back at once.
     pub fn stop_now(&self) {
         self.post.signals.stop.cancel();
-        self.post.held.cancel_all();
-        self.post.signals.hand_back.cancel();
+        self.post.hand_back_all();
     }
 
     /// How many jobs the worker holds.
@@ -80,7 +80,8 @@ impl Worker {
             tasks,
             clock: ClockEstimate::default(),
             held: Held::default(),
-            slots: Slots::new(settings.concurrency),
+            backlog: Backlog::new(settings.concurrency, threads()),
+            ends: Ends::default(),
             session: SessionKeeper::new(),
             counters: Counters::default(),
             elsewhere: Elsewhere::default(),
@@ -140,11 +141,10 @@ impl Worker {
         pruner::release_parked(&post).await;
         let heartbeat = Heartbeat::start(Arc::clone(&post)).map_err(WorkerError::Thread)?;
         let services = start_services(&post);
-        let (settler_handle, settler) = Settler::new(Arc::clone(&post));
-        let settler = tokio::spawn(settler.run());
+        let settler = tokio::spawn(settler::run(Arc::clone(&post)));
         let running = TaskTracker::new();
-        let executor = Executor { post: Arc::clone(&post), settler: settler_handle };
-        let fetcher = Fetcher::new(Arc::clone(&post), executor, running.clone());
+        let executor = Executor { post: Arc::clone(&post), running: running.clone() };
+        let fetcher = Fetcher::new(Arc::clone(&post), executor);
         let fetched = fetcher.run().await;
         running.close();
         stop(&post, &running, settler, fetched.is_ok()).await;
@@ -167,13 +167,13 @@ async fn stop(post: &Post, running: &TaskTracker, settler: tokio::task::JoinHand
         () = post.signals.hand_back.cancelled() => {}
         () = tokio::time::sleep(patience) => {}
     }
-    post.held.cancel_all();
-    post.signals.hand_back.cancel();
+    post.hand_back_all();
     let rest = grace.saturating_sub(began.elapsed()).max(Duration::from_secs(1));
     let settling = settler.abort_handle();
     let settled = async {
         running.wait().await;
-        // The last handle of the settler went with the last running job.
+        // The last job has left its end.
+        post.ends.close();
         let _ = settler.await;
     };
     if tokio::time::timeout(rest, settled).await.is_err() {
@@ -195,6 +195,19 @@ async fn end(post: &Post, mut services: JoinSet<()>, heartbeat: Heartbeat) {
     let farewell = tokio::time::timeout(Duration::from_secs(1), post.broker.deregister(&session)).await;
     if let Ok(Err(error)) = farewell {
         tracing::debug!(%error, "could not deregister");
+    }
+}
+
+/// How many jobs this runtime can run at once; a worker is built on one, or it could not be built on a client.
+fn threads() -> usize {
+    tokio::runtime::Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
+}
+
+impl Post {
+    /// Gives running attempts up.
+    fn hand_back_all(&self) {
+        self.signals.hand_back.cancel();
+        self.held.tell_all(order::STOP | order::HAND_BACK);
     }
 }
 

@@ -1,5 +1,8 @@
 -- The time of a call. Numbers are doubles here: exact up to 2^53, but tostring would cut them to 14 digits.
 
+-- The last instant that fits the 6 bytes a record has for it.
+local LATEST = 281474976710655
+
 local function whole(number)
   return string.format('%.0f', number)
 end

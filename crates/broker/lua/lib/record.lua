@@ -2,22 +2,24 @@
 
 -- An instant as the 6 bytes that stand for it in a record, highest first.
 local function stamp(millis)
-  local bytes = ''
-  for _ = 1, 6 do
-    bytes = string.char(millis % 256) .. bytes
-    millis = math.floor(millis / 256)
-  end
-  return bytes
+  return struct.pack('>I6', millis)
 end
+
+-- The instant whose 6 bytes begin at a place.
+local function instant(bytes, first)
+  local millis = 0
+  for at = first, first + 5 do
+    millis = millis * 256 + string.byte(bytes, at)
+  end
+  return millis
+end
+
+-- Byte 13 of every record, `1`; byte 14 of one that is ready or running, `Q`; the bytes in front of the names.
+local FORMAT, QUEUED, SHORTEST = 49, 81, 22
 
 -- Whether the bytes are a record of format 1, as far as scripts must know.
 local function is_readable(record)
-  return #record >= 22 and string.byte(record, 13) == 49
-end
-
--- Whether the state's letter is Q.
-local function is_queued(record)
-  return string.byte(record, 14) == 81
+  return #record >= SHORTEST and string.byte(record, 13) == FORMAT
 end
 
 local function is_suspect(record)

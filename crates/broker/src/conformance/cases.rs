@@ -26,6 +26,14 @@ macro_rules! conformance_suite {
                 a_refused_id_leaves_the_rest_of_its_batch
                 a_start_in_the_past_is_ready_at_once
             }
+            exchange {
+                an_exchange_settles_and_fetches
+                an_exchange_that_brings_nothing_leaves_nothing_held
+                an_exchange_may_bring_what_it_handed_back
+                an_exchange_says_what_was_not_held
+                an_exchange_of_an_older_generation_does_nothing
+                a_fetch_says_whether_more_is_ready
+            }
             fetch {
                 jobs_of_a_queue_come_in_the_order_of_their_acceptance
                 queues_are_served_in_the_order_asked_for
@@ -121,6 +129,10 @@ macro_rules! conformance_suite {
                 a_hand_back_ends_a_wait
                 a_suspect_ends_a_wait
                 a_release_ends_a_wait
+                a_wait_that_fetches_brings_work
+                a_wait_that_fetches_ends_when_told_to
+                a_wait_of_an_older_generation_takes_nothing
+                a_look_wakes_for_work_that_nobody_was_told_of
             }
             results {
                 no_end_before_the_end
@@ -190,6 +202,7 @@ mod tests {
         let list = include_str!("cases.rs");
         let sources = [
             include_str!("enqueue.rs"),
+            include_str!("exchange.rs"),
             include_str!("fetch.rs"),
             include_str!("due.rs"),
             include_str!("sessions.rs"),

@@ -13,6 +13,7 @@ mod context;
 pub mod drain;
 pub mod due;
 pub mod enqueue;
+pub mod exchange;
 pub mod fetch;
 pub mod inspect;
 pub mod leases;

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use super::context::{Context, Outcome, delayed, job, queue_name, seconds, within};
-use super::worker::{TestWorker, hand_back, parking};
-use crate::BrokerError;
+use super::context::{Context, Outcome, delayed, expect_session_lost, job, queue_name, seconds, within};
+use super::worker::{Load, TestWorker, hand_back, parking, request, success};
+use crate::{BrokerError, Fetched};
 use celeriac_core::QueueName;
 
 /// Longer than any case may take: only work can end this wait.
@@ -175,5 +175,90 @@ pub async fn a_release_ends_a_wait(context: Context) -> Outcome {
     let release = context.broker.release_parked(&tasks, 10);
     let (fetched, released) = within(async { tokio::join!(wait_and_fetch(&other, &["q"]), release) }).await;
     assert_eq!((fetched?, released?), (1, 1));
+    Ok(())
+}
+
+/// A wait that fetches brings the work that ended it.
+pub async fn a_wait_that_fetches_brings_work(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    for queue in ["a", "b", "a", "b"] {
+        let asked = request(&["a", "b"], 5, Load::Idle);
+        let wait = async {
+            loop {
+                let fetched = context.broker.fetch_when_ready(&worker.session, &asked, LONG).await?;
+                if let Some(delivery) = fetched.jobs.into_iter().next() {
+                    return Ok::<_, BrokerError>(delivery);
+                }
+            }
+        };
+        let (fetched, sent) = within(async { tokio::join!(wait, context.enqueue([job(queue)])) }).await;
+        let delivery = fetched?;
+        assert_eq!(vec![delivery.record.id.clone()], sent?);
+        worker.settle_one(&delivery, success(&delivery, context.now())).await?;
+    }
+    Ok(())
+}
+
+/// A wait that fetches ends when its time is over, and when it is told to.
+pub async fn a_wait_that_fetches_ends_when_told_to(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    let asked = request(&["q"], 5, Load::Idle);
+    let short = context.broker.fetch_when_ready(&worker.session, &asked, Duration::from_millis(20));
+    assert!(within(short).await?.jobs.is_empty());
+    let wait = context.broker.fetch_when_ready(&worker.session, &asked, LONG);
+    assert!(within(ended(&worker, wait)).await?.jobs.is_empty());
+    Ok(())
+}
+
+/// The answer of a wait that is told to end, again and again, because it may not have begun yet.
+async fn ended(
+    worker: &TestWorker,
+    wait: impl Future<Output = Result<Fetched, BrokerError>>,
+) -> Result<Fetched, BrokerError> {
+    tokio::pin!(wait);
+    loop {
+        tokio::select! {
+            fetched = &mut wait => return fetched,
+            () = tokio::time::sleep(Duration::from_millis(20)) => worker.broker.end_wait(&worker.session).await?,
+        }
+    }
+}
+
+/// A wait of an older generation takes nothing, and another worker is woken.
+pub async fn a_wait_of_an_older_generation_takes_nothing(context: Context) -> Outcome {
+    let (old, other) = (context.worker().await?, context.worker().await?);
+    let asked = request(&["q"], 5, Load::Idle);
+    let wait = context.broker.fetch_when_ready(&old.session, &asked, LONG);
+    let meanwhile = async {
+        context.broker.reconcile(&old.session).await?;
+        context.enqueue([job("q")]).await?;
+        wait_and_fetch(&other, &["q"]).await
+    };
+    // A store may have woken both, and one of them was first.
+    let (refused, fetched) = within(async { tokio::join!(ended(&old, wait), meanwhile) }).await;
+    expect_session_lost(&refused);
+    assert_eq!(fetched?, 1);
+    Ok(())
+}
+
+/// Work whose wake-up went down with a worker wakes another one after a look.
+pub async fn a_look_wakes_for_work_that_nobody_was_told_of(context: Context) -> Outcome {
+    let (gone, worker) = (context.worker().await?, context.worker().await?);
+    context.enqueue([job("q")]).await?;
+    // It takes the wake-up and never fetches.
+    within(wait(&gone, &["q"])).await?;
+    let looks = async {
+        loop {
+            context.broker.look(&queues(&["q"]), 10).await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let fetched = async {
+        tokio::select! {
+            fetched = wait_and_fetch(&worker, &["q"]) => fetched,
+            looked = looks => looked,
+        }
+    };
+    assert_eq!(within(fetched).await?, 1);
     Ok(())
 }

@@ -124,7 +124,7 @@ pub fn settlement(delivery: &Delivery, transition: Transition) -> Settlement {
 }
 
 fn decided(delivery: &Delivery, ending: Ending, now: Timestamp) -> Transition {
-    decide(&delivery.record, ending, &Rules::new(delivery.lease.holder.worker_name(), now))
+    decide(delivery.record.clone(), ending, &Rules::new(delivery.lease.holder.worker_name(), now))
 }
 
 /// Success with the result `[1]`; the end is kept for a day.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use celeriac_core::{QueueName, Record, State};
-use redis::ToRedisArgs;
 
 use super::places::Places;
 use super::replies::{Reply, Status};
@@ -18,19 +17,26 @@ impl RedisBroker {
     pub(super) async fn enqueue_batch(&self, batch: &Batch) -> Result<BatchAnswer, BrokerError> {
         check(batch)?;
         let mut queues = Places::new();
-        let plans: Vec<String> = batch.jobs.iter().map(|job| plan(job, &mut queues)).collect();
+        let runs = runs(&batch.jobs, &mut queues);
         let mut call = Call::new(&script::ENQUEUE, &self.enqueue_keys(batch, &queues));
         call.arg(self.now_override())
             .arg(batch.lane.index)
             .arg(batch.number)
             .arg(batch.lane.made_at.as_millis())
             .arg(LANE_TTL.as_millis() as u64)
-            .arg(queues.len());
+            .arg(queues.len())
+            .arg(runs.len());
         for queue in queues.names() {
             call.arg(queue.as_str());
         }
-        for (job, plan) in batch.jobs.iter().zip(&plans) {
-            call.arg(plan).arg(job.record.id.as_str()).arg(unstamped(job));
+        for run in &runs {
+            call.arg(&run.plan).arg(run.jobs);
+        }
+        let mut bytes = Vec::new();
+        for job in &batch.jobs {
+            bytes.clear();
+            write_unstamped(job, &mut bytes);
+            call.arg(job.record.id.as_str()).arg(bytes.as_slice());
         }
         answer(self.commands.call(&call).await?, batch.jobs.len())
     }
@@ -38,10 +44,8 @@ impl RedisBroker {
     fn enqueue_keys(&self, batch: &Batch, queues: &Places<QueueName>) -> Vec<String> {
         let keys = &self.keys;
         let mut list = vec![keys.jobs(), keys.queues(), keys.scheduled(), keys.counts()];
-        list.extend([keys.producer(&batch.lane.producer), keys.meta()]);
+        list.extend([keys.producer(&batch.lane.producer), keys.meta(), keys.ends()]);
         list.extend(queues.names().iter().flat_map(|queue| [keys.ready(queue), keys.wake(queue)]));
-        let given = batch.jobs.iter().filter(|job| job.id_origin == IdOrigin::Given);
-        list.extend(given.map(|job| keys.result(&job.record.id)));
         list
     }
 }
@@ -58,6 +62,18 @@ fn check(batch: &Batch) -> Result<(), BrokerError> {
     Ok(())
 }
 
+/// Jobs that follow each other and have one plan. Most batches are one run.
+struct Run {
+    plan: String,
+    jobs: usize,
+}
+
+fn runs(jobs: &[NewJob], queues: &mut Places<QueueName>) -> Vec<Run> {
+    let alike =
+        |a: &NewJob, b: &NewJob| (a.start, a.id_origin, &a.record.queue) == (b.start, b.id_origin, &b.record.queue);
+    jobs.chunk_by(alike).map(|run| Run { plan: plan(&run[0], queues), jobs: run.len() }).collect()
+}
+
 /// What the script must know of a job beside its id and record; the short form, a place alone, is what most jobs have.
 fn plan(job: &NewJob, queues: &mut Places<QueueName>) -> String {
     let place = queues.of(&job.record.queue);
@@ -70,8 +86,8 @@ fn plan(job: &NewJob, queues: &mut Places<QueueName>) -> String {
     format!("{place}{start}{given}")
 }
 
-/// The bytes to store, but for the stamps: a fresh job in the state in which it begins.
-fn unstamped(job: &NewJob) -> impl ToRedisArgs {
+/// Appends the bytes to store, but for the stamps: a fresh job in the state in which it begins.
+fn write_unstamped(job: &NewJob, bytes: &mut Vec<u8>) {
     let state = if job.start == Start::Now { State::Queued } else { State::Scheduled };
     let record: Cow<'_, Record> = if job.record.state == state {
         Cow::Borrowed(&job.record)
@@ -80,7 +96,7 @@ fn unstamped(job: &NewJob) -> impl ToRedisArgs {
         record.state = state;
         Cow::Owned(record)
     };
-    record.encode_unstamped()
+    record.encode_unstamped_to(bytes);
 }
 
 fn answer(mut reply: Reply, jobs: usize) -> Result<BatchAnswer, BrokerError> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use celeriac_core::{Fence, Incarnation, JobId, Outcome, QueueName, Record, State, TaskName, Timestamp};
 use redis::{Pipeline, Value};
 
-use super::replies::{decode_outcome, job_id, read};
+use super::replies::{decode_end, job_id, read, read_time};
 use super::script::{self, Call};
 use super::store::RedisBroker;
 use crate::error::BrokerError;
@@ -26,13 +26,17 @@ impl RedisBroker {
         if let Some(now) = self.clock.manual_now() {
             return Ok(now);
         }
-        let (seconds, micros): (u64, u64) = read(self.pool.command(&redis::cmd("TIME")).await?)?;
-        Ok(Timestamp::from_millis(seconds * 1000 + micros / 1000))
+        read_time(self.pool.command(&redis::cmd("TIME")).await?)
     }
 
     pub(super) async fn read_result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {
-        let bytes: Option<Vec<u8>> = read(self.pool.command(redis::cmd("GET").arg(self.keys.result(id))).await?)?;
-        bytes.map(|bytes| decode_outcome(&bytes)).transpose()
+        let mut both = Pipeline::new();
+        both.cmd("TIME");
+        both.cmd("HGET").arg(self.keys.ends()).arg(id.as_str());
+        let [time, end] = self.pool.pipeline(&both).await?.try_into().unwrap_or([Value::Nil, Value::Nil]);
+        let Some(bytes) = read::<Option<Vec<u8>>>(end)? else { return Ok(None) };
+        let now = self.clock.manual_now().map_or_else(|| read_time(time), Ok)?;
+        decode_end(id, &bytes, now)
     }
 
     pub(super) async fn find_job(&self, id: &JobId) -> Result<Option<JobView>, BrokerError> {
@@ -44,7 +48,7 @@ impl RedisBroker {
         let Some(bytes) = record else {
             return Ok(self.read_result(id).await?.map(JobView::ended));
         };
-        let record = Record::decode(id.clone(), &bytes)
+        let record = Record::decode(id.clone(), bytes)
             .map_err(|error| BrokerError::Corrupt { what: "a job", detail: format!("{id}: {error}") })?;
         if record.state != State::Queued {
             return Ok(Some(JobView::waiting(record, due.map(|due| Timestamp::from_millis(due as u64)))));
@@ -211,7 +215,7 @@ impl RedisBroker {
             let found = self.pool.command(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await?;
             for (at, bytes) in read::<Vec<Option<Vec<u8>>>>(found)?.into_iter().enumerate() {
                 if let Some(bytes) = bytes
-                    && let Ok(record) = Record::decode(job_id(&ids[at])?, &bytes)
+                    && let Ok(record) = Record::decode(job_id(&ids[at])?, bytes)
                 {
                     records.push((chunk * CHUNK + at, record));
                 }

@@ -3,7 +3,7 @@
 //! All keys of a namespace share one hash tag, so that in a Cluster they live in one slot and one script may touch them all.
 //! No two keys can collide: fixed words stand before or behind each name, and a name cannot hold a brace.
 
-use celeriac_core::{Incarnation, JobId, Namespace, QueueName, TaskName};
+use celeriac_core::{Incarnation, Namespace, QueueName, TaskName};
 
 /// Builds the keys of one namespace.
 #[derive(Debug, Clone)]
@@ -112,9 +112,19 @@ impl Keys {
         self.key(&["ctl:", incarnation.as_str()])
     }
 
-    /// String: the end of a job.
-    pub(super) fn result(&self, id: &JobId) -> String {
-        self.key(&["result:", id.as_str()])
+    /// Hash: id to the kept end of a job.
+    pub(super) fn ends(&self) -> String {
+        self.key(&["ends"])
+    }
+
+    /// Set: the times, in ms, for which ends are kept.
+    pub(super) fn keeps(&self) -> String {
+        self.key(&["keeps"])
+    }
+
+    /// List: the jobs whose ends are kept for so many ms, in the order in which they ended.
+    pub(super) fn ended(&self, keep: u64) -> String {
+        self.key(&["ended:", &keep.to_string()])
     }
 
     /// Hash: lane to its last number.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, Value};
 use tokio::sync::Mutex;
 
 use super::errors;
@@ -99,6 +99,13 @@ impl Link {
         self.judge(answer, number).await
     }
 
+    /// Runs commands in one round trip and answers their values.
+    pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
+        let (mut connection, number) = self.connection().await?;
+        let answer: Result<Vec<Value>, RedisError> = pipeline.query_async(&mut connection).await;
+        self.judge(answer, number).await
+    }
+
     /// Runs a command that the server answers after `wait` at the latest.
     pub(super) async fn waiting(&self, command: &Cmd, wait: Duration) -> Result<Value, BrokerError> {
         let (mut connection, number) = self.connection().await?;
@@ -107,11 +114,30 @@ impl Link {
         self.judge(answer, number).await
     }
 
+    /// Runs a command that the server answers after `wait` at the latest, and right behind it, in the same round trip, a script.
+    ///
+    /// Dropping it closes the connection, so that the server gives up the wait and does not run the script any more.
+    pub(super) async fn waiting_call(&self, command: &Cmd, wait: Duration, call: &Call) -> Result<Reply, BrokerError> {
+        let (mut connection, number) = self.connection().await?;
+        connection.set_response_timeout(wait + RESPONSE_TIMEOUT);
+        let mut abandoned = Abandoned { link: Some(self), number };
+        let answers = call.run_behind(command, &mut connection).await;
+        abandoned.link = None;
+        Reply::new(self.judge(answers, number).await?)
+    }
+
     /// Runs a script.
     pub(super) async fn call(&self, call: &Call) -> Result<Reply, BrokerError> {
         let (mut connection, number) = self.connection().await?;
         let answer = call.run(&mut connection).await;
         Reply::new(self.judge(answer, number).await?)
+    }
+
+    /// Leaves a connection, if it is still the one in use.
+    fn leave(state: &mut State, number: u64) {
+        if state.number == number {
+            state.open = None;
+        }
     }
 
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), BrokerError> {
@@ -143,19 +169,34 @@ impl Link {
         }
     }
 
-    async fn judge(&self, answer: Result<Value, RedisError>, number: u64) -> Result<Value, BrokerError> {
+    async fn judge<T>(&self, answer: Result<T, RedisError>, number: u64) -> Result<T, BrokerError> {
         match answer {
             Ok(value) => Ok(value),
             Err(error) => {
                 let failure = errors::of_command(&self.target.store, error);
                 if failure.leave {
                     let mut state = self.state.lock().await;
-                    if state.number == number {
-                        state.open = None;
-                    }
+                    Self::leave(&mut state, number);
                 }
                 Err(failure.error)
             }
+        }
+    }
+}
+
+/// Closes the connection of a call that nobody awaits any more.
+struct Abandoned<'l> {
+    link: Option<&'l Link>,
+    number: u64,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        // The lock is held by nobody for longer than a look, but for who opens a connection: then this one is left already.
+        if let Some(link) = self.link
+            && let Ok(mut state) = link.state.try_lock()
+        {
+            Link::leave(&mut state, self.number);
         }
     }
 }

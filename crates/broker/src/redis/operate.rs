@@ -32,9 +32,8 @@ impl RedisBroker {
         if known.is_empty() {
             return Ok(vec![false; ids.len()]);
         }
-        let mut list = vec![keys.dead(), keys.jobs(), keys.counts()];
+        let mut list = vec![keys.dead(), keys.jobs(), keys.counts(), keys.ends()];
         list.extend(queues.names().iter().flat_map(|queue| keys.lists(queue)));
-        list.extend(known.iter().map(|id| keys.result(id)));
         let mut call = Call::new(&script::RETRY_DEAD, &list);
         call.arg(self.now_override());
         add_queues(&mut call, &queues);

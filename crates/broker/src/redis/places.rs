@@ -26,6 +26,11 @@ impl<T: Clone + Eq + std::hash::Hash> Places<T> {
         self.names.len()
     }
 
+    /// The place of a name that is among them; 0 for another.
+    pub(super) fn place(&self, name: &T) -> usize {
+        self.by_name.get(name).copied().unwrap_or_default()
+    }
+
     pub(super) fn names(&self) -> &[T] {
         &self.names
     }
@@ -39,19 +44,19 @@ impl<T: Clone + Eq + std::hash::Hash> Places<T> {
 #[derive(Debug)]
 pub(super) enum Stored {
     /// The bytes could be decoded.
-    Readable(Box<Record>),
+    Readable(Record),
     /// They could not; the queue is what the header says, or the default queue.
     Unreadable(QueueName),
 }
 
 impl Stored {
     /// Decodes a record's bytes.
-    pub(super) fn decode(id: &JobId, bytes: &[u8]) -> Self {
-        match Record::decode(id.clone(), bytes) {
-            Ok(record) => Self::Readable(Box::new(record)),
+    pub(super) fn decode(id: &JobId, mut bytes: Vec<u8>) -> Self {
+        match Record::decode_from(id.clone(), &mut bytes) {
+            Ok(record) => Self::Readable(record),
             Err(error) => {
                 tracing::error!(job = %id, %error, "a record in the store cannot be read; it is kept aside");
-                Self::Unreadable(claimed_queue(bytes).unwrap_or_default())
+                Self::Unreadable(claimed_queue(&bytes).unwrap_or_default())
             }
         }
     }
@@ -89,7 +94,7 @@ mod tests {
         let queue = QueueName::new("images").unwrap();
         let mut bytes = Record::new(id.clone(), TaskName::new("t").unwrap(), queue.clone(), Vec::new()).encode();
         bytes[12] = b'9';
-        assert!(matches!(Stored::decode(&id, &bytes), Stored::Unreadable(name) if name == queue));
-        assert!(matches!(Stored::decode(&id, b"x"), Stored::Unreadable(name) if name.is_default()));
+        assert!(matches!(Stored::decode(&id, bytes), Stored::Unreadable(name) if name == queue));
+        assert!(matches!(Stored::decode(&id, b"x".to_vec()), Stored::Unreadable(name) if name.is_default()));
     }
 }

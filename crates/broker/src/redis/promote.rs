@@ -61,8 +61,18 @@ impl RedisBroker {
     }
 
     pub(super) async fn release(&self, tasks: &[TaskName], max: usize) -> Result<usize, BrokerError> {
+        if tasks.is_empty() {
+            return Ok(0);
+        }
+        // Asked at once for all: hardly ever is one of them parked.
+        let mut command = redis::cmd("SMISMEMBER");
+        command.arg(self.keys.parked());
+        tasks.iter().for_each(|task| {
+            command.arg(task.as_str());
+        });
+        let parked: Vec<bool> = read(self.commands.command(&command).await?)?;
         let mut released = 0;
-        for task in tasks {
+        for (task, _) in tasks.iter().zip(parked).filter(|(_, parked)| *parked) {
             let left = max.min(MAX_BATCH_JOBS).saturating_sub(released);
             if left == 0 {
                 break;
@@ -113,8 +123,8 @@ impl RedisBroker {
             for (id, found) in chunk.iter().zip(found) {
                 let Some(found) = found else { continue };
                 bytes += found.len();
-                if let Stored::Readable(record) = Stored::decode(&job_id(id)?, &found) {
-                    records.push(*record);
+                if let Stored::Readable(record) = Stored::decode(&job_id(id)?, found) {
+                    records.push(record);
                 }
             }
             if bytes >= MAX_BATCH_BYTES {
@@ -138,7 +148,7 @@ fn sort((id, bytes): (String, Vec<u8>)) -> Result<Due, BrokerError> {
     if bytes.is_empty() {
         return Ok(Due::Forget(id));
     }
-    let stored = Stored::decode(&id, &bytes);
+    let stored = Stored::decode(&id, bytes);
     let queue = stored.queue().clone();
     Ok(if matches!(stored, Stored::Readable(_)) { Due::Ready(id, queue) } else { Due::Shelve(id, queue) })
 }

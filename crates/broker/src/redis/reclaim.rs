@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_core::{Fence, Incarnation};
+use celeriac_core::{Fence, Incarnation, QueueName};
 
 use super::fetch::deliveries;
 use super::places::Stored;
@@ -14,21 +14,33 @@ use crate::batch::{MAX_BATCH_BYTES, MAX_BATCH_JOBS};
 use crate::delivery::{Condemned, Delivery, Pruned};
 use crate::error::BrokerError;
 
+/// Lists of ended jobs that one call looks at.
+const KEEPS_AT_ONCE: usize = 100;
+
 impl RedisBroker {
-    pub(super) async fn condemn(&self, max: usize) -> Result<Condemned, BrokerError> {
-        let mut call = Call::new(&script::EXPIRED, &[self.keys.leases(), self.keys.scheduled()]);
+    pub(super) async fn condemn(&self, queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
+        let keys = &self.keys;
+        let mut list = vec![keys.leases(), keys.scheduled(), keys.lost(), keys.queues()];
+        list.extend(queues.iter().flat_map(|queue| keys.lists(queue)));
+        let mut call = Call::new(&script::EXPIRED, &list);
         call.arg(self.now_override()).arg(max);
+        queues.iter().for_each(|queue| {
+            call.arg(queue.as_str());
+        });
         let mut reply = self.commands.call(&call).await?;
         let now = reply.instant()?;
         let (next_expiry, next_due) = (reply.maybe_instant()?, reply.maybe_instant()?);
         let expired: Vec<String> = reply.take()?;
+        let lost: Vec<String> = reply.take()?;
+        let mut lost: Vec<_> = lost.into_iter().map(Incarnation::from_stored).collect();
         let mut incarnations = Vec::with_capacity(expired.len());
         for incarnation in expired.into_iter().map(Incarnation::from_stored) {
             if self.condemn_one(&incarnation).await? {
+                lost.push(incarnation.clone());
                 incarnations.push(incarnation);
             }
         }
-        Ok(Condemned { incarnations, next_expiry, next_due, now })
+        Ok(Condemned { incarnations, lost, next_expiry, next_due, now })
     }
 
     async fn condemn_one(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
@@ -54,7 +66,7 @@ impl RedisBroker {
         let mut values = self.commands.call(&call).await?.take::<Vec<redis::Value>>()?.into_iter();
         let mut held = Vec::with_capacity(values.len() / 3);
         while let (Some(id), Some(fence), Some(record)) = (values.next(), values.next(), values.next()) {
-            held.push((read(id)?, Fence::new(read(fence)?), read(record)?));
+            held.push(Ok((job_id(&read::<String>(id)?)?, Fence::new(read(fence)?), read(record)?)));
         }
         let (jobs, odd) = deliveries(incarnation, held.into_iter())?;
         self.shelve(incarnation, &odd).await?;
@@ -80,7 +92,25 @@ impl RedisBroker {
         for incarnation in stale.into_iter().map(Incarnation::from_stored) {
             pruned.workers += usize::from(self.forget_worker(&incarnation).await?);
         }
+        pruned.results = self.expire_ends(max.min(MAX_BATCH_JOBS)).await?;
         Ok(pruned)
+    }
+
+    async fn expire_ends(&self, max: usize) -> Result<usize, BrokerError> {
+        let keys = &self.keys;
+        let known: Vec<u64> = read(self.commands.command(redis::cmd("SMEMBERS").arg(keys.keeps())).await?)?;
+        let mut removed = 0;
+        for keeps in known.chunks(KEEPS_AT_ONCE) {
+            if removed >= max {
+                break;
+            }
+            let mut list = vec![keys.ends(), keys.keeps()];
+            list.extend(keeps.iter().map(|keep| keys.ended(*keep)));
+            let mut call = Call::new(&script::EXPIRE_ENDS, &list);
+            call.arg(self.now_override()).arg(max - removed).arg(keeps);
+            removed += self.commands.call(&call).await?.take::<usize>()?;
+        }
+        Ok(removed)
     }
 
     async fn bury(&self, dead: &[(String, Vec<u8>)], retention: Duration) -> Result<usize, BrokerError> {
@@ -90,8 +120,11 @@ impl RedisBroker {
         let mut call = Call::new(&script::BURY, &[self.keys.dead(), self.keys.jobs(), self.keys.counts()]);
         call.arg(self.now_override()).arg(millis(retention));
         for (id, bytes) in dead {
-            let stored = Stored::decode(&job_id(id)?, bytes);
-            call.arg(id).arg(if bytes.is_empty() { "" } else { stored.queue().as_str() });
+            if bytes.is_empty() {
+                call.arg(id).arg("");
+            } else {
+                call.arg(id).arg(Stored::decode(&job_id(id)?, bytes.clone()).queue().as_str());
+            }
         }
         self.commands.call(&call).await?.take()
     }

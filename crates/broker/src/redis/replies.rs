@@ -78,6 +78,11 @@ impl Reply {
         read(self.values.pop_front().ok_or_else(|| odd(&"a value is missing"))?)
     }
 
+    /// The next value, an answer in the answer.
+    pub(super) fn part(&mut self) -> Result<Self, BrokerError> {
+        Ok(Self { status: self.status, values: self.take::<Vec<Value>>()?.into() })
+    }
+
     /// The next value, an instant.
     pub(super) fn instant(&mut self) -> Result<Timestamp, BrokerError> {
         self.take().map(Timestamp::from_millis)
@@ -116,9 +121,21 @@ pub(super) fn job_id(text: &str) -> Result<JobId, BrokerError> {
     JobId::new(text).map_err(|error| BrokerError::Corrupt { what: "a job id", detail: error.to_string() })
 }
 
-/// The end of a job that the store kept.
-pub(super) fn decode_outcome(bytes: &[u8]) -> Result<Outcome, BrokerError> {
-    Outcome::decode(bytes).map_err(|error| BrokerError::Corrupt { what: "a result", detail: error.to_string() })
+/// The end of a job that the store kept, if it is still to be kept: until when in 6 bytes, then the outcome.
+pub(super) fn decode_end(id: &JobId, bytes: &[u8], now: Timestamp) -> Result<Option<Outcome>, BrokerError> {
+    let corrupt = |detail: &dyn Display| BrokerError::Corrupt { what: "a result", detail: detail.to_string() };
+    let (until, outcome) = bytes.split_at_checked(6).ok_or_else(|| corrupt(&"it is too short"))?;
+    let until = until.iter().fold(0, |millis, byte| (millis << 8) | u64::from(*byte));
+    if Timestamp::from_millis(until) <= now {
+        return Ok(None);
+    }
+    Outcome::decode(id.clone(), outcome).map(Some).map_err(|error| corrupt(&error))
+}
+
+/// The answer of `TIME`.
+pub(super) fn read_time(value: Value) -> Result<Timestamp, BrokerError> {
+    let (seconds, micros): (u64, u64) = read(value)?;
+    Ok(Timestamp::from_millis(seconds * 1000 + micros / 1000))
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use celeriac_core::{JobId, Outcome};
+use celeriac_core::{JobId, Outcome, Timestamp};
 use futures_util::StreamExt;
+use redis::Value;
 use redis::aio::PubSub;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -17,7 +18,8 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use super::errors;
 use super::keys::Keys;
 use super::link::{CONNECT_TIMEOUT, Link, Target};
-use super::replies::{decode_outcome, read};
+use super::replies::{decode_end, read, read_time};
+use crate::clock::StoreClock;
 use crate::error::BrokerError;
 
 /// How often all pending waits are read whatever the subscription says.
@@ -43,6 +45,7 @@ struct Shared {
     target: Target,
     keys: Arc<Keys>,
     commands: Arc<Link>,
+    clock: StoreClock,
     waits: Mutex<Waits>,
     /// A wait was added, or the last one went.
     changed: Notify,
@@ -83,9 +86,9 @@ impl Drop for Entry<'_> {
 }
 
 impl Results {
-    pub(super) fn new(target: &Target, keys: &Arc<Keys>, commands: &Arc<Link>) -> Self {
-        let (target, keys, commands) = (target.clone(), keys.clone(), commands.clone());
-        let shared = Shared { target, keys, commands, waits: Mutex::default(), changed: Notify::new() };
+    pub(super) fn new(target: &Target, keys: &Arc<Keys>, commands: &Arc<Link>, clock: &StoreClock) -> Self {
+        let (target, keys, commands, clock) = (target.clone(), keys.clone(), commands.clone(), clock.clone());
+        let shared = Shared { target, keys, commands, clock, waits: Mutex::default(), changed: Notify::new() };
         Self { shared: Arc::new(shared), task: Mutex::default() }
     }
 
@@ -172,20 +175,31 @@ impl Shared {
         }
     }
 
+    /// Now, and the kept end of each of these jobs.
+    async fn ends(&self, ids: &[JobId]) -> Result<(Timestamp, Vec<Option<Vec<u8>>>), BrokerError> {
+        let mut both = redis::Pipeline::with_capacity(2);
+        both.cmd("TIME").cmd("HMGET").arg(self.keys.ends());
+        ids.iter().for_each(|id| {
+            both.arg(id.as_str());
+        });
+        let [time, found] = self.commands.pipeline(&both).await?.try_into().unwrap_or([Value::Nil, Value::Nil]);
+        let now = self.clock.manual_now().map_or_else(|| read_time(time), Ok)?;
+        Ok((now, read(found)?))
+    }
+
     /// Reads the ends of these jobs and answers those who wait for one that is there.
     async fn read(&self, ids: &[JobId]) {
         for ids in ids.chunks(CHUNK) {
-            let mut command = redis::cmd("MGET");
-            ids.iter().for_each(|id| {
-                command.arg(self.keys.result(id));
-            });
-            let found = self.commands.command(&command).await.and_then(read::<Vec<Option<Vec<u8>>>>);
-            match found {
-                Ok(found) => ids.iter().zip(found).for_each(|(id, bytes)| {
-                    if let Some(bytes) = bytes {
-                        self.resolve(id, || decode_outcome(&bytes));
+            match self.ends(ids).await {
+                Ok((now, found)) => {
+                    for (id, bytes) in ids.iter().zip(found) {
+                        match bytes.map(|bytes| decode_end(id, &bytes, now)) {
+                            Some(Ok(Some(end))) => self.resolve(id, || Ok(end.clone())),
+                            Some(Err(error)) => self.resolve(id, || Err(errors::copy(&error))),
+                            Some(Ok(None)) | None => {}
+                        }
                     }
-                }),
+                }
                 Err(error) if error.is_transient() => {
                     tracing::debug!(%error, "results cannot be read now");
                     return;

@@ -17,29 +17,34 @@ macro_rules! script {
     };
 }
 
-script!(ENQUEUE, "enqueue", ["clock", "record", "queue"]);
+script!(ENQUEUE, "enqueue", ["clock", "record", "queue", "ends"]);
 script!(REGISTER, "register", ["clock", "guard"]);
 script!(RECONCILE, "reconcile", ["clock", "guard", "queue", "held"]);
 script!(HEARTBEAT, "heartbeat", ["clock", "guard", "queue", "held"]);
 script!(DEREGISTER, "deregister", ["clock", "guard", "queue", "held"]);
-script!(FETCH, "fetch", ["clock", "record", "guard", "queue", "held", "ready"]);
+script!(FETCH, "fetch", ["clock", "record", "guard", "queue", "held", "ready", "fetch"]);
 script!(SHELVE, "shelve", ["clock", "record", "guard", "queue", "held", "ready"]);
-script!(SETTLE, "settle", ["clock", "record", "guard", "queue", "held"]);
+script!(SETTLE, "settle", ["clock", "record", "guard", "queue", "held", "ends", "settle"]);
+script!(EXCHANGE, "exchange", ["clock", "record", "guard", "queue", "held", "ready", "ends", "settle", "fetch"]);
 script!(DUE, "due", ["clock", "queue"]);
 script!(PROMOTE, "promote", ["clock", "record", "queue", "ready"]);
 script!(RELEASE, "release", ["clock", "record", "queue", "ready"]);
 script!(RETRY_DEAD, "retry_dead", ["clock", "record", "queue", "ready"]);
-script!(EXPIRED, "expired", ["clock", "queue"]);
+script!(EXPIRED, "expired", ["clock", "guard", "queue"]);
 script!(CONDEMN, "condemn", ["clock", "guard"]);
 script!(HELD, "held", ["queue", "held"]);
 script!(FINISH_DRAIN, "finish_drain", ["queue", "held"]);
 script!(STALE, "stale", ["clock"]);
+script!(EXPIRE_ENDS, "expire_ends", ["clock", "record", "queue", "ends"]);
 script!(BURY, "bury", ["clock"]);
 script!(FORGET_WORKER, "forget_worker", ["clock"]);
 script!(PAUSE, "pause", ["queue"]);
 script!(WAKE, "wake", ["queue"]);
 script!(SURVEY, "survey", ["clock", "record"]);
 script!(TALLY, "tally", ["clock", "record", "queue", "held"]);
+
+/// The pause after a wait that the server refused.
+const REFUSED_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// One call of a script, written straight into the command's buffer.
 pub(super) struct Call {
@@ -60,6 +65,29 @@ impl Call {
     pub(super) fn arg(&mut self, value: impl ToRedisArgs) -> &mut Self {
         self.command.arg(value);
         self
+    }
+
+    /// Runs it right behind a command, in one round trip. The script decides what is answered; a server that does not know it is told.
+    pub(super) async fn run_behind(
+        &self,
+        command: &Cmd,
+        connection: &mut impl redis::aio::ConnectionLike,
+    ) -> RedisResult<Value> {
+        let mut both = redis::Pipeline::with_capacity(2);
+        both.add_command(command.clone()).add_command(self.command.clone());
+        let mut answers = connection.req_packed_commands(&both, 0, 2).await?.into_iter();
+        let first = answers.next().unwrap_or(Value::Nil).extract_error();
+        if let Err(error) = &first {
+            // The script's answer counts all the same; but who waits in vain must not ask again at once, for ever.
+            tracing::warn!(error = error as &dyn std::error::Error, "the wait for work was refused");
+            tokio::time::sleep(REFUSED_PAUSE).await;
+        }
+        match answers.next().unwrap_or(Value::Nil).extract_error() {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => self.run(connection).await,
+            // Whatever became of the wait: what the script did must be known.
+            Ok(value) => Ok(value),
+            Err(error) => Err(first.err().unwrap_or(error)),
+        }
     }
 
     /// Runs it. A server that does not know the script has carried nothing out, so it is loaded and called again.

@@ -1,8 +1,9 @@
-//! Ends deliveries through `settle.lua`.
+//! Ends deliveries through `settle.lua`, and puts settlements into the arguments of `exchange.lua`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use celeriac_core::{JobId, Outcome, QueueName, Record, TaskName, Transition};
+use celeriac_core::{Fence, JobId, QueueName, Record, TaskName, Transition};
 
 use super::keys::Keys;
 use super::places::Places;
@@ -20,124 +21,233 @@ impl RedisBroker {
         holder: &Holder,
         settlements: &[Settlement],
     ) -> Result<Vec<Settled>, BrokerError> {
-        if settlements.len() > MAX_BATCH_JOBS {
-            let jobs = settlements.len();
-            return Err(BrokerError::Invalid(format!(
-                "{jobs} settlements in a call; at most {MAX_BATCH_JOBS} are allowed"
-            )));
-        }
-        let ways = Ways::of(settlements, &self.keys)?;
-        let mut reply = self.commands.call(&self.settle_call(holder, settlements, &ways)).await?.in_session()?;
-        let letters: String = reply.take()?;
-        Ok(letters.bytes().map(|letter| if letter == b'D' { Settled::Done } else { Settled::NotHeld }).collect())
-    }
-
-    fn settle_call(&self, holder: &Holder, settlements: &[Settlement], ways: &Ways) -> Call {
-        let (keys, incarnation) = (&self.keys, holder.incarnation());
-        let mut list = vec![keys.worker(incarnation), keys.running(incarnation), keys.leases(), keys.lost()];
-        list.extend([keys.jobs(), keys.scheduled(), keys.dead(), keys.counts(), keys.parked()]);
-        list.extend(ways.queues.names().iter().flat_map(|queue| keys.lists(queue)));
-        list.extend(ways.tasks.names().iter().map(|task| keys.parked_of(task)));
-        list.extend(ways.results.iter().cloned());
+        let ways = Ways::of(settlements)?;
+        let mut list = self.session_keys(holder.incarnation());
+        ways.add_keys(&mut list, &self.keys);
         let mut call = Call::new(&script::SETTLE, &list);
-        let generation = match holder {
-            Holder::Session(session) => session.generation.get().to_string(),
-            Holder::Condemned(_) => String::new(),
-        };
-        call.arg(self.now_override()).arg(incarnation.as_str()).arg(generation).arg(keys.finished());
-        call.arg(ways.queues.len()).arg(ways.tasks.len()).arg(settlements.len());
-        ways.queues.names().iter().for_each(|queue| {
-            call.arg(queue.as_str());
-        });
-        ways.tasks.names().iter().for_each(|task| {
-            call.arg(task.as_str());
-        });
-        settlements.iter().for_each(|settlement| {
-            call.arg(settlement.id.as_str());
-        });
-        settlements.iter().for_each(|settlement| {
-            call.arg(settlement.fence.get());
-        });
-        ways.values.iter().for_each(|value| {
-            call.arg(value);
-        });
-        call
+        self.add_session(&mut call, holder);
+        ways.add_arguments(&mut call, settlements, &self.keys);
+        let mut reply = self.commands.call(&call).await?.in_session()?;
+        Ok(ways.answers(&reply.take::<String>()?))
     }
 }
 
-/// The ways out of a call's jobs as the script takes them: values in order, and the keys they need.
-struct Ways {
+/// How a job leaves; the order is that in which the script applies them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// Its record goes and nothing stays.
+    Remove,
+    /// Its record goes, and its end is kept for the time of this place.
+    Keep(usize),
+    /// Its record is written: all other ways, in the order of the settlements.
+    Write,
+}
+
+/// Jobs that leave one hand-out by one way.
+struct Run {
+    fence: Fence,
+    way: Way,
+    jobs: usize,
+}
+
+/// The settlements of a call in the order in which the script takes them, and the names and keys they need.
+///
+/// Most jobs of a busy worker leave by the same way, so the script is told once for many; it does nothing for each
+/// job but what must be done.
+pub(super) struct Ways {
     queues: Places<QueueName>,
     tasks: Places<TaskName>,
-    results: Vec<String>,
-    values: Vec<Vec<u8>>,
+    keeps: Vec<u64>,
+    runs: Vec<Run>,
+    /// The places of the settlements that are sent.
+    order: Vec<usize>,
+    settlements: usize,
 }
 
 impl Ways {
-    fn of(settlements: &[Settlement], keys: &Keys) -> Result<Self, BrokerError> {
-        let (queues, tasks) = (Places::new(), Places::new());
-        let mut ways = Self { queues, tasks, results: Vec::new(), values: Vec::new() };
+    /// Sorts settlements. Only one of several for the same job can be right, and only that is sent.
+    pub(super) fn of(settlements: &[Settlement]) -> Result<Self, BrokerError> {
+        let count = settlements.len();
+        if count > MAX_BATCH_JOBS {
+            let text = format!("{count} settlements in a call; at most {MAX_BATCH_JOBS} are allowed");
+            return Err(BrokerError::Invalid(text));
+        }
+        let (queues, tasks, keeps) = (Places::new(), Places::new(), Vec::new());
+        let mut ways = Self { queues, tasks, keeps, runs: Vec::new(), order: Vec::new(), settlements: count };
+        // Of two for one job the newer hand-out is meant; with the same token, the first.
+        let mut newest: HashMap<&JobId, Fence> = HashMap::with_capacity(count);
         for settlement in settlements {
-            ways.add(&settlement.id, &settlement.transition, keys)?;
+            let fence = newest.entry(&settlement.id).or_insert(settlement.fence);
+            *fence = settlement.fence.max(*fence);
+        }
+        let mut sorted = Vec::with_capacity(count);
+        for (at, settlement) in settlements.iter().enumerate() {
+            if newest.get(&settlement.id) == Some(&settlement.fence) {
+                newest.remove(&settlement.id);
+                sorted.push((ways.way(&settlement.transition)?, at));
+            }
+        }
+        sorted.sort_by_key(|(way, at)| (*way, (*way != Way::Write).then(|| settlements[*at].fence), *at));
+        for (way, at) in sorted {
+            ways.add(way, settlements[at].fence);
+            ways.order.push(at);
         }
         Ok(ways)
     }
 
-    fn add(&mut self, id: &JobId, transition: &Transition, keys: &Keys) -> Result<(), BrokerError> {
-        match transition {
-            Transition::Finish { outcome, keep } => {
-                self.word("finish").end(id, outcome, *keep, keys);
-            }
-            Transition::Retry { record, delay } => {
-                self.word("retry").queue(record).number(millis(*delay)).record(record);
-            }
-            Transition::DeadLetter { record, outcome, keep } => {
-                self.word("dead").queue(record).record(record).end(id, outcome, *keep, keys);
-            }
-            Transition::Requeue { record } => {
-                self.word("requeue").queue(record).record(record);
+    fn add(&mut self, way: Way, fence: Fence) {
+        match self.runs.last_mut() {
+            Some(run) if run.way == way && run.fence == fence => run.jobs += 1,
+            _ => self.runs.push(Run { fence, way, jobs: 1 }),
+        }
+    }
+
+    /// The way of a transition, with its names noted.
+    fn way(&mut self, transition: &Transition) -> Result<Way, BrokerError> {
+        let record = match transition {
+            Transition::Finish { keep, .. } => return Ok(self.keep(*keep).map_or(Way::Remove, Way::Keep)),
+            Transition::DeadLetter { record, keep, .. } => {
+                self.keep(*keep);
+                record
             }
             Transition::Park { record } => {
-                let task = self.tasks.of(&record.task) as u64;
-                self.word("park").queue(record).number(task).record(record);
+                self.tasks.of(&record.task);
+                record
             }
+            Transition::Retry { record, .. } | Transition::Requeue { record } => record,
             other => return Err(BrokerError::Invalid(format!("this store knows no way to {}", other.state()))),
+        };
+        self.queues.of(&record.queue);
+        Ok(Way::Write)
+    }
+
+    /// The place of a time to keep ends; `None` if it is no time.
+    fn keep(&mut self, keep: Duration) -> Option<usize> {
+        let keep = coarse(keep);
+        if keep == 0 {
+            return None;
         }
-        Ok(())
+        let known = self.keeps.iter().position(|known| *known == keep);
+        Some(known.unwrap_or_else(|| {
+            self.keeps.push(keep);
+            self.keeps.len() - 1
+        }))
     }
 
-    fn word(&mut self, word: &str) -> &mut Self {
-        self.values.push(word.into());
-        self
+    /// Adds the keys from the seventh on.
+    pub(super) fn add_keys(&self, list: &mut Vec<String>, keys: &Keys) {
+        list.extend([keys.lost(), keys.dead(), keys.parked(), keys.ends(), keys.keeps()]);
+        list.extend(self.queues.names().iter().flat_map(|queue| keys.lists(queue)));
+        list.extend(self.tasks.names().iter().map(|task| keys.parked_of(task)));
+        list.extend(self.keeps.iter().map(|keep| keys.ended(*keep)));
     }
 
-    fn number(&mut self, number: u64) -> &mut Self {
-        self.values.push(number.to_string().into());
-        self
-    }
-
-    fn queue(&mut self, record: &Record) -> &mut Self {
-        let place = self.queues.of(&record.queue) as u64;
-        self.number(place)
-    }
-
-    /// An end with the time to keep it; one that is not kept is not sent either.
-    fn end(&mut self, id: &JobId, outcome: &Outcome, keep: Duration, keys: &Keys) -> &mut Self {
-        let keep = millis(keep);
-        self.number(keep);
-        if keep > 0 {
-            self.results.push(keys.result(id));
-            self.values.push(outcome.encode());
+    /// Adds the arguments of the settlements.
+    pub(super) fn add_arguments(&self, call: &mut Call, settlements: &[Settlement], keys: &Keys) {
+        call.arg(keys.finished()).arg(self.queues.len()).arg(self.tasks.len()).arg(self.keeps.len());
+        call.arg(self.runs.len()).arg(self.order.len());
+        self.queues.names().iter().for_each(|queue| {
+            call.arg(queue.as_str());
+        });
+        self.tasks.names().iter().for_each(|task| {
+            call.arg(task.as_str());
+        });
+        call.arg(&self.keeps);
+        for run in &self.runs {
+            call.arg(run.fence.get());
+            match run.way {
+                Way::Remove => call.arg("-"),
+                Way::Keep(place) => call.arg(format!("={}", place + 1)),
+                Way::Write => call.arg("w"),
+            };
+            call.arg(run.jobs);
         }
-        self
+        for at in &self.order {
+            call.arg(settlements[*at].id.as_str());
+        }
+        for at in &self.order {
+            self.add_values(call, &settlements[*at].transition);
+        }
     }
 
-    /// The record but for its second stamp, which the script writes.
-    fn record(&mut self, record: &Record) -> &mut Self {
-        let [_, _, enqueued_at @ ..] = record.enqueued_at.as_millis().to_be_bytes();
-        let mut bytes = enqueued_at.to_vec();
-        bytes.extend(record.encode_unstamped());
-        self.values.push(bytes);
-        self
+    /// Adds what the script must know of one job beside its id.
+    fn add_values(&self, call: &mut Call, transition: &Transition) {
+        match transition {
+            Transition::Finish { outcome, keep } if self.place_of(*keep) > 0 => {
+                call.arg(outcome.encode());
+            }
+            Transition::Retry { record, delay } => {
+                call.arg("retry").arg(self.queues.place(&record.queue)).arg(millis(*delay)).arg(to_store(record));
+            }
+            Transition::DeadLetter { record, outcome, keep } => {
+                let place = self.place_of(*keep);
+                call.arg("dead").arg(self.queues.place(&record.queue)).arg(to_store(record)).arg(place);
+                if place > 0 {
+                    call.arg(outcome.encode());
+                }
+            }
+            Transition::Requeue { record } => {
+                call.arg("requeue").arg(self.queues.place(&record.queue)).arg(to_store(record));
+            }
+            Transition::Park { record } => {
+                let (queue, task) = (self.queues.place(&record.queue), self.tasks.place(&record.task));
+                call.arg("park").arg(queue).arg(task).arg(to_store(record));
+            }
+            // An end that is not kept needs no words; `way` has refused all others.
+            _ => {}
+        }
+    }
+
+    /// The place of a time that was noted, counted from 1; 0 if it is no time.
+    fn place_of(&self, keep: Duration) -> usize {
+        let keep = coarse(keep);
+        self.keeps.iter().position(|known| *known == keep).map_or(0, |place| place + 1)
+    }
+
+    /// One answer for each settlement, in their order, from the letters of the script.
+    pub(super) fn answers(&self, letters: &str) -> Vec<Settled> {
+        let mut answers = vec![Settled::NotHeld; self.settlements];
+        let letters = letters.as_bytes();
+        for (nth, at) in self.order.iter().enumerate() {
+            if letters.is_empty() || letters.get(nth) == Some(&b'D') {
+                answers[*at] = Settled::Done;
+            }
+        }
+        answers
+    }
+}
+
+/// A time to keep ends, in milliseconds, rounded up. Each has a list of its own, and a job may ask for any time: so there are a few
+/// thousand times at most. Whole tenths, seconds, minutes and hours stay as they are up to a minute, an hour, a day and
+/// a month.
+fn coarse(keep: Duration) -> u64 {
+    const SECOND: u64 = 1000;
+    const MINUTE: u64 = 60 * SECOND;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    const MONTH: u64 = 31 * DAY;
+    let keep = millis(keep);
+    let grains = [(MINUTE, SECOND / 10), (HOUR, SECOND), (DAY, MINUTE), (MONTH, HOUR)];
+    let grain = grains.into_iter().find(|(up_to, _)| keep <= *up_to).map_or(DAY, |(_, grain)| grain);
+    keep.div_ceil(grain).saturating_mul(grain)
+}
+
+/// The record but for its second stamp, which the script writes.
+fn to_store(record: &Record) -> Vec<u8> {
+    let [_, _, enqueued_at @ ..] = record.enqueued_at.as_millis().to_be_bytes();
+    let mut bytes = enqueued_at.to_vec();
+    record.encode_unstamped_to(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_times_are_kept_as_they_are_and_odd_ones_a_little_longer() {
+        for (asked, kept) in [(0, 0), (1, 100), (1000, 1000), (86_400_000, 86_400_000), (3_600_001, 3_660_000)] {
+            assert_eq!(coarse(Duration::from_millis(asked)), kept, "{asked}");
+        }
     }
 }

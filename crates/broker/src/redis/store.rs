@@ -15,7 +15,7 @@ use super::wait::Waiting;
 use crate::batch::{Batch, BatchAnswer};
 use crate::broker::Broker;
 use crate::clock::StoreClock;
-use crate::delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+use crate::delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
 use crate::store_url::{StoreKind, StoreUrl};
@@ -37,7 +37,7 @@ pub struct RedisBroker {
     pub(super) keys: Arc<Keys>,
     pub(super) commands: Arc<Link>,
     pub(super) pool: ReadPool,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
     results: Results,
 }
 
@@ -64,7 +64,7 @@ impl RedisBroker {
             url: url.clone(),
             clock: clock.clone(),
             waiting: Waiting::new(&target, &keys, &commands),
-            results: Results::new(&target, &keys, &commands),
+            results: Results::new(&target, &keys, &commands, clock),
             pool: ReadPool::new(&target),
             keys,
             commands,
@@ -164,12 +164,38 @@ impl Broker for RedisBroker {
         self.waiting.wait(&session.incarnation, queues, timeout).await
     }
 
+    async fn fetch_when_ready(
+        &self,
+        session: &Session,
+        request: &FetchRequest,
+        timeout: Duration,
+    ) -> Result<Fetched, BrokerError> {
+        self.wait_and_fetch(session, request, timeout).await
+    }
+
+    async fn end_wait(&self, session: &Session) -> Result<(), BrokerError> {
+        self.waiting.nudge(&session.incarnation).await
+    }
+
+    async fn exchange(
+        &self,
+        session: &Session,
+        settlements: &[Settlement],
+        request: &FetchRequest,
+    ) -> Result<Exchanged, BrokerError> {
+        self.exchange_jobs(session, settlements, request).await
+    }
+
     async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError> {
         self.promote(max).await
     }
 
     async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
-        self.condemn(max).await
+        self.condemn(&[], max).await
+    }
+
+    async fn look(&self, queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
+        self.condemn(queues, max).await
     }
 
     async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {

@@ -1,4 +1,7 @@
-//! Waits for work: one BLPOP per session on the control list and the wake lists, in a task of its own.
+//! Waits for work, by BLPOP on the control list and the wake lists of a session, in two ways.
+//!
+//! A worker waits and fetches in one round trip, see [`Waiting::wait_and_call`]; dropping that closes its connection. Who only waits has a
+//! command in a task of its own:
 //!
 //! A future that is dropped does not stop its command, and what that command pops is gone. So the command belongs to a task,
 //! and the token it popped to whoever waits next in this session. If nobody waits for a moment, the task ends its
@@ -15,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::keys::Keys;
 use super::link::{Link, Target};
+use super::replies::Reply;
 use super::script::{self, Call};
 use super::session::millis;
 use crate::error::BrokerError;
@@ -43,6 +47,8 @@ struct Slot {
     control: String,
     /// The connection that waits; nothing else may use it.
     link: Link,
+    /// The connection that waits with a call behind the wait.
+    calls: Link,
     commands: Arc<Link>,
     state: Mutex<State>,
     changed: Notify,
@@ -134,6 +140,28 @@ impl Waiting {
         }
     }
 
+    /// Waits for a token of one of the queues, and has a script run the moment it is there.
+    ///
+    /// The script is in the server's hands while it waits, so a job's start is one round trip nearer. A token that is
+    /// popped in vain is no loss: the script passes it on.
+    pub(super) async fn wait_and_call(
+        &self,
+        incarnation: &Incarnation,
+        queues: &[QueueName],
+        timeout: Duration,
+        call: &Call,
+    ) -> Result<Reply, BrokerError> {
+        let slot = self.slot(incarnation);
+        let lists: Vec<String> = queues.iter().map(|queue| self.keys.wake(queue)).collect();
+        let timeout = timeout.clamp(SHORTEST, LONGEST);
+        slot.calls.waiting_call(&blpop(&slot.control, &lists, timeout), timeout, call).await
+    }
+
+    /// Lets the wait of a session end by a token on its control list.
+    pub(super) async fn nudge(&self, incarnation: &Incarnation) -> Result<(), BrokerError> {
+        self.slot(incarnation).nudge().await
+    }
+
     /// Forgets a session that ends; its task ends by itself.
     pub(super) fn forget(&self, incarnation: &Incarnation) {
         lock(&self.sessions).remove(incarnation);
@@ -143,6 +171,7 @@ impl Waiting {
         let make = || Slot {
             control: self.keys.control(incarnation),
             link: Link::new(&self.target),
+            calls: Link::new(&self.target),
             commands: self.commands.clone(),
             state: Mutex::default(),
             changed: Notify::new(),

@@ -21,7 +21,7 @@ use super::{enqueue, fetch, inspect, promote, prune, reclaim, schema, session, s
 use crate::batch::{Batch, BatchAnswer, MAX_BATCH_JOBS};
 use crate::broker::Broker;
 use crate::clock::StoreClock;
-use crate::delivery::{Condemned, Delivery, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+use crate::delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 use crate::error::BrokerError;
 use crate::store_url::{StoreKind, StoreUrl};
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
@@ -231,12 +231,50 @@ impl Broker for SqliteBroker {
         tokio::time::timeout(timeout, wait::for_work(self, session, queues)).await.unwrap_or(Ok(()))
     }
 
+    async fn fetch_when_ready(
+        &self,
+        session: &Session,
+        request: &FetchRequest,
+        timeout: Duration,
+    ) -> Result<Fetched, BrokerError> {
+        tokio::select! {
+            waited = self.wait_for_work(session, &request.queues, timeout) => waited?,
+            () = self.inner.watchers.end() => {}
+        }
+        self.fetch(session, request).await
+    }
+
+    async fn end_wait(&self, _session: &Session) -> Result<(), BrokerError> {
+        self.inner.watchers.end_waits();
+        Ok(())
+    }
+
+    async fn exchange(
+        &self,
+        session: &Session,
+        settlements: &[Settlement],
+        request: &FetchRequest,
+    ) -> Result<Exchanged, BrokerError> {
+        let (session, request, settlements) = (session.clone(), request.clone(), settlements.to_vec());
+        let holder = Holder::Session(session.clone());
+        self.write(move |scope| {
+            let settled = settle::settle(scope, &holder, &settlements)?;
+            Ok(Exchanged { settled, fetched: fetch::fetch(scope, &session, &request)? })
+        })
+        .await
+    }
+
     async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError> {
         self.write(move |scope| promote::promote_due(scope, max)).await
     }
 
     async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
         self.write(move |scope| reclaim::condemn_expired(scope, max)).await
+    }
+
+    async fn look(&self, _queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
+        // A wait looks at the tables by itself, so no wake-up can be lost.
+        self.condemn_expired(max).await
     }
 
     async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {

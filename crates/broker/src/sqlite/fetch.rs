@@ -42,11 +42,12 @@ pub(super) fn fetch(scope: &mut Scope<'_>, session: &Session, request: &FetchReq
     }
     let unreadable = std::mem::take(&mut haul.unreadable);
     let jobs = hand_out(scope, session, haul.jobs)?;
-    let mut suspects_waiting = false;
+    let (mut more, mut suspects_waiting) = (false, false);
     for queue in &open {
+        more = more || queues::has_ready(scope, queue, Kind::Ordinary)?;
         suspects_waiting = suspects_waiting || queues::has_ready(scope, queue, Kind::Suspect)?;
     }
-    Ok(Fetched { jobs, now: scope.now(), next_due: scope.next_due()?, suspects_waiting, unreadable })
+    Ok(Fetched { jobs, now: scope.now(), next_due: scope.next_due()?, more, suspects_waiting, unreadable })
 }
 
 /// The queues asked for that are not paused, each once.

@@ -23,7 +23,7 @@ pub(super) fn result(view: &View<'_>, id: &JobId) -> Result<Option<Outcome>, Fau
     let sql = r#"SELECT outcome FROM "results" WHERE id = ?1 AND expires_at > ?2"#;
     let key = (id.as_str(), integer(view.now().as_millis()));
     let json = view.first(sql, key, |row| row.get::<_, String>(0))?;
-    let outcome = json.map(|json| Outcome::decode(json.as_bytes())).transpose();
+    let outcome = json.map(|json| serde_json::from_str::<Outcome>(&json)).transpose();
     outcome.map_err(|error| BrokerError::Corrupt { what: "end of a job", detail: error.to_string() }.into())
 }
 

@@ -28,7 +28,8 @@ pub(super) fn condemn_expired(scope: &mut Scope<'_>, max: usize) -> Result<Conde
     }
     let end = |(_, deadline): &(String, Deadline)| scope.moment.expected_end(deadline);
     let next_expiry = running.iter().map(end).min();
-    Ok(Condemned { incarnations, next_expiry, next_due: scope.next_due()?, now: scope.now() })
+    let lost = lost(scope, max)?;
+    Ok(Condemned { incarnations, lost, next_expiry, next_due: scope.next_due()?, now: scope.now() })
 }
 
 /// Whether an incarnation was condemned and is not drained yet.

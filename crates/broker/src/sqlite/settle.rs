@@ -66,7 +66,8 @@ fn keep_outcome(scope: &mut Scope<'_>, id: &JobId, outcome: &Outcome, keep: Dura
         scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [id.as_str()])?;
         return Ok(());
     }
-    let json = String::from_utf8_lossy(&outcome.encode()).into_owned();
+    // Text, because the columns are meant to be read.
+    let json = serde_json::to_string(outcome).map_err(|error| BrokerError::Invalid(error.to_string()))?;
     let expires_at = integer(scope.now().after(keep).as_millis());
     let sql = r#"INSERT OR REPLACE INTO "results" (id, state, expires_at, outcome) VALUES (?1, ?2, ?3, ?4)"#;
     scope.execute(sql, (id.as_str(), outcome.state.as_str(), expires_at, json))?;

@@ -15,6 +15,7 @@ use super::scope::News;
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     lists: Mutex<Lists>,
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +97,16 @@ impl Watchers {
                 notify.notify_one();
             }
         }
+    }
+
+    /// Resolves when the waits under way are told to end.
+    pub(super) async fn end(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Tells the waits of workers under way to end.
+    pub(super) fn end_waits(&self) {
+        self.ended.notify_waiters();
     }
 
     /// Wakes all workers, to look for themselves.

@@ -73,6 +73,13 @@ pub(crate) enum Wish {
         age: Age,
         picks: Vec<(Index, Way)>,
     },
+    Exchange {
+        worker: Index,
+        age: Age,
+        picks: Vec<(Index, Way)>,
+        queues: Vec<Index>,
+        max_jobs: usize,
+    },
     /// Settles deliveries whoever holds them, under whatever token.
     SettleStray {
         worker: Index,
@@ -160,6 +167,9 @@ fn working() -> impl Strategy<Value = Wish> {
         10 => (worker(), ages(), queues(), 0usize..5)
             .prop_map(|(worker, age, queues, max_jobs)| Wish::Fetch { worker, age, queues, max_jobs }),
         8 => (worker(), ages(), picks()).prop_map(|(worker, age, picks)| Wish::Settle { worker, age, picks }),
+        6 => (worker(), ages(), picks(), queues(), 0usize..5).prop_map(|(worker, age, picks, queues, max_jobs)| {
+            Wish::Exchange { worker, age, picks, queues, max_jobs }
+        }),
         2 => (worker(), picks()).prop_map(|(worker, picks)| Wish::SettleStray { worker, picks }),
     ]
 }
@@ -196,6 +206,7 @@ pub(crate) enum Call {
     Deregister { worker: usize, session: usize },
     Fetch { worker: usize, session: usize, request: FetchRequest },
     Settle { worker: usize, session: usize, picks: Vec<(usize, Way)> },
+    Exchange { worker: usize, session: usize, picks: Vec<(usize, Way)>, request: FetchRequest },
     Drain { worker: usize, count: usize, way: Way },
     FinishDrain { worker: usize },
     Advance(Duration),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use celeriac_broker::conformance::{
     death, hand_back, lost, parking, retry, seconds, settlement, success, success_kept,
 };
-use celeriac_broker::{Broker, BrokerError, Delivery, Holder, JobFilter, Session, Settlement};
+use celeriac_broker::{Broker, BrokerError, Delivery, Exchanged, Fetched, Holder, JobFilter, Session, Settlement};
 use celeriac_core::{Fence, JobId, Timestamp, Transition};
 
 use crate::call::{Call, Way};
@@ -55,9 +55,13 @@ impl Side {
             }
             Call::Settle { worker, session, picks } => {
                 let holder = Holder::Session(self.sessions[*worker][*session].clone());
-                let settlements: Vec<_> =
-                    picks.iter().map(|(delivery, way)| leave(&self.deliveries[*delivery], *way, now)).collect();
-                self.broker.settle(&holder, &settlements).await.map(text)
+                self.broker.settle(&holder, &self.settlements(picks, now)).await.map(text)
+            }
+            Call::Exchange { worker, session, picks, request } => {
+                let session = self.sessions[*worker][*session].clone();
+                let settlements = self.settlements(picks, now);
+                let exchanged = self.broker.exchange(&session, &settlements, request).await;
+                exchanged.map(|Exchanged { settled, fetched }| format!("{settled:?} {}", self.fetched(fetched)))
             }
             Call::Drain { worker, count, way } => self.drain(*worker, *count, *way, now).await,
             _ => self.plain_call(call).await,
@@ -97,7 +101,12 @@ impl Side {
             Call::Enqueue(batch) => broker.enqueue(batch).await.map(text),
             Call::FinishDrain { worker } => broker.finish_drain(&self.sessions[*worker][0].incarnation).await.map(text),
             Call::Promote(max) => broker.promote_due(*max).await.map(text),
-            Call::Condemn(max) => broker.condemn_expired(*max).await.map(text),
+            Call::Condemn(max) => {
+                let mut condemned = broker.condemn_expired(*max).await?;
+                // Which of those to be drained are named first, and how many beyond the bound, stores may choose.
+                condemned.lost.clear();
+                Ok(text(condemned))
+            }
             Call::RetryDead(ids) => broker.retry_dead(ids).await.map(text),
             Call::Pause(queue, paused) => broker.set_paused(queue, *paused).await.map(text),
             Call::Release(task, max) => broker.release_parked(std::slice::from_ref(task), *max).await.map(text),
@@ -113,14 +122,22 @@ impl Side {
         request: &celeriac_broker::FetchRequest,
     ) -> Result<String, BrokerError> {
         let fetched = self.broker.fetch(session, request).await?;
+        Ok(self.fetched(fetched))
+    }
+
+    fn settlements(&self, picks: &[(usize, Way)], now: Timestamp) -> Vec<Settlement> {
+        picks.iter().map(|(delivery, way)| leave(&self.deliveries[*delivery], *way, now)).collect()
+    }
+
+    fn fetched(&mut self, fetched: Fetched) -> String {
         let mut jobs = Vec::new();
         for delivery in fetched.jobs {
             let rank = self.tokens.rank(delivery.lease.fence);
             jobs.push(format!("{:?} by {:?} under {rank}", delivery.record, delivery.lease.holder));
             self.deliveries.push(delivery);
         }
-        let rest = (fetched.now, fetched.next_due, fetched.suspects_waiting, fetched.unreadable);
-        Ok(format!("{jobs:#?} {rest:?}"))
+        let rest = (fetched.now, fetched.next_due, fetched.more, fetched.suspects_waiting, fetched.unreadable);
+        format!("{jobs:#?} {rest:?}")
     }
 
     async fn drain(&mut self, worker: usize, count: usize, way: Way, now: Timestamp) -> Result<String, BrokerError> {

@@ -70,7 +70,7 @@ impl World {
         self.note_ends().await;
         let ended = self.ended.clone();
         self.compare_states(&ended).await?;
-        if matches!(call, Call::Settle { .. } | Call::Drain { .. }) {
+        if matches!(call, Call::Settle { .. } | Call::Exchange { .. } | Call::Drain { .. }) {
             // Between jobs that were parked at once, stores may choose.
             self.clock.advance_to(self.now().after(seconds(1)));
         }
@@ -146,6 +146,17 @@ impl World {
             }
             Wish::Fetch { worker, age, queues, max_jobs } => self.fetch(worker, *age, queues, *max_jobs).await,
             Wish::Settle { worker, age, picks } => self.settle(worker, *age, picks).await?,
+            Wish::Exchange { worker, age, picks, queues, max_jobs } => {
+                let Call::Settle { worker: number, session, picks } = self.settle(worker, *age, picks).await? else {
+                    return None;
+                };
+                let Call::Fetch { mut request, .. } = self.fetch(worker, *age, queues, *max_jobs).await else {
+                    return None;
+                };
+                let held = self.held_by(number).await;
+                request.holds_nothing = held.iter().all(|held| picks.iter().any(|(delivery, _)| delivery == held));
+                Call::Exchange { worker: number, session, picks, request }
+            }
             Wish::SettleStray { worker, picks } => {
                 let (worker, session) = self.session(worker, Age::Newest);
                 let all: Vec<_> = (0..self.model().deliveries.len()).collect();

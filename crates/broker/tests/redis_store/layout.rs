@@ -44,7 +44,7 @@ async fn compare(scene: &Scene, met: &mut Vec<String>) {
         let kind: String = scene.ask(redis::cmd("TYPE").arg(scene.key(&key))).await;
         assert_eq!(kind, fitting[0].kind, "{key}");
         let ttl: i64 = scene.ask(redis::cmd("PTTL").arg(scene.key(&key))).await;
-        let expires = !["stays", "while used"].contains(&fitting[0].lives.as_str());
+        let expires = !["stays", "while used", "while ends are kept"].contains(&fitting[0].lives.as_str());
         assert_eq!(ttl > 0, expires, "{key} has {ttl} ms to live, the table says {}", fitting[0].lives);
         met.push(fitting[0].pattern.clone());
     }
@@ -116,6 +116,32 @@ async fn what_is_used_up_leaves_nothing_behind() {
     let left: Vec<_> =
         scene.keys().await.into_iter().filter(|key| lives(key).as_deref() == Some("while used")).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn ends_whose_time_is_over_leave_nothing_behind() {
+    let scene = Scene::shared().await;
+    live(&scene, &mut Vec::new()).await;
+    // One of those that ended is retried, and ends again later: its first note must not take the second end along.
+    let ids = scene.enqueue((0..20).map(|_| job("q"))).await.unwrap();
+    let worker = scene.worker().await.unwrap();
+    for delivery in worker.fetch(&["q"], 20).await.unwrap() {
+        worker.settle_one(&delivery, death(&delivery, scene.now())).await.unwrap();
+    }
+    scene.advance(seconds(1));
+    assert_eq!(scene.broker.retry_dead(&ids).await.unwrap(), [true; 20]);
+    for delivery in worker.fetch(&["q"], 20).await.unwrap() {
+        worker.settle_one(&delivery, success_kept(&delivery, scene.now(), seconds(86_401))).await.unwrap();
+    }
+    let pruned = async || scene.broker.prune(seconds(90 * 86_400), 7).await.unwrap().results;
+    scene.advance(seconds(86_401 - 1));
+    while pruned().await > 0 {}
+    assert!(scene.broker.result(&ids[0]).await.unwrap().is_some());
+    scene.advance(seconds(3600));
+    assert!(scene.broker.result(&ids[0]).await.unwrap().is_none());
+    while pruned().await > 0 {}
+    let kept: Vec<_> = scene.keys().await.into_iter().filter(|key| key.starts_with("end") || key == "keeps").collect();
+    assert!(kept.is_empty(), "{kept:?}");
 }
 
 #[tokio::test]

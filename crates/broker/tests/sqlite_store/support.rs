@@ -110,7 +110,7 @@ pub(crate) async fn succeed(broker: &SqliteBroker, session: &Session, delivery: 
     let settlement = Settlement {
         id: delivery.record.id.clone(),
         fence: delivery.lease.fence,
-        transition: decide(&delivery.record, Ending::Succeeded(result), &rules),
+        transition: decide(delivery.record.clone(), Ending::Succeeded(result), &rules),
     };
     broker.settle(&Holder::Session(session.clone()), &[settlement]).await.unwrap();
 }

@@ -208,3 +208,17 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     })
     .await
 }
+
+/// The store works on one batch while the callers of the other are answered.
+#[tokio::test]
+async fn many_calls_that_meet_idle_lanes_travel_in_two_batches() {
+    let (stage, mut calls) = (stage(), JoinSet::new());
+    let client = Client::new(stage.clone());
+
+    (1..=64).for_each(|number| enqueue(&client, &mut calls, number));
+    calls.join_all().await.into_iter().collect::<Result<Vec<()>, _>>().unwrap();
+
+    let sizes: Vec<_> = stage.calls().iter().map(|batch| batch.jobs.len()).collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 64);
+    assert!(sizes[..2].iter().all(|size| (30..=34).contains(size)), "{sizes:?}");
+}

@@ -182,6 +182,23 @@ impl Broker for Stage {
         self.model().wait_for_work(session, queues, timeout).await
     }
 
+    async fn end_wait(&self, session: &Session) -> Result<(), BrokerError> {
+        self.model().end_wait(session).await
+    }
+
+    async fn exchange(
+        &self,
+        session: &Session,
+        settlements: &[Settlement],
+        request: &FetchRequest,
+    ) -> Result<Exchanged, BrokerError> {
+        self.model().exchange(session, settlements, request).await
+    }
+
+    async fn look(&self, queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
+        self.model().look(queues, max).await
+    }
+
     async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError> {
         self.model().promote_due(max).await
     }

@@ -73,7 +73,7 @@ pub(crate) async fn work_off(broker: &dyn Broker, queue: &str, run: impl FnOnce(
     let session = broker.register(&registration(incarnation)).await.unwrap();
     let fetched = broker.fetch(&session, &request(queue, 1)).await.unwrap();
     let delivery = fetched.jobs.into_iter().next().expect("a job waits");
-    let transition = decide(&delivery.record, run(&delivery.record), &Rules::new("tester", fetched.now));
+    let transition = decide(delivery.record.clone(), run(&delivery.record), &Rules::new("tester", fetched.now));
     let settlement = Settlement { id: delivery.record.id, fence: delivery.lease.fence, transition };
     broker.settle(&Holder::Session(session), &[settlement]).await.unwrap();
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_broker::{
-    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, FetchRequest, Fetched, Holder, Inspector, JobFilter,
-    JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Registration, Session, Settled, Settlement, StoreClock,
-    WorkerView,
+    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
+    JobFilter, JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Registration, Session, Settled, Settlement,
+    StoreClock, WorkerView,
 };
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
 use tokio::sync::Notify;
@@ -21,6 +21,8 @@ pub struct ModelBroker {
     store: Arc<Mutex<Store>>,
     /// Told after every change.
     changed: Arc<Notify>,
+    /// Ends the waits under way.
+    ended: Arc<Notify>,
 }
 
 impl ModelBroker {
@@ -31,7 +33,7 @@ impl ModelBroker {
     #[must_use]
     pub fn new(clock: StoreClock) -> Self {
         assert!(clock.manual_now().is_some(), "the model needs a manual clock");
-        Self { clock, store: Arc::default(), changed: Arc::default() }
+        Self { clock, store: Arc::default(), changed: Arc::default(), ended: Arc::default() }
     }
 
     /// Carries out one call.
@@ -121,12 +123,43 @@ impl Broker for ModelBroker {
         Ok(())
     }
 
+    async fn fetch_when_ready(
+        &self,
+        session: &Session,
+        request: &FetchRequest,
+        timeout: Duration,
+    ) -> Result<Fetched, BrokerError> {
+        tokio::select! {
+            waited = self.wait_for_work(session, &request.queues, timeout) => waited?,
+            () = self.ended.notified() => {}
+        }
+        self.fetch(session, request).await
+    }
+
+    async fn end_wait(&self, _session: &Session) -> Result<(), BrokerError> {
+        self.ended.notify_waiters();
+        Ok(())
+    }
+
+    async fn exchange(
+        &self,
+        session: &Session,
+        settlements: &[Settlement],
+        request: &FetchRequest,
+    ) -> Result<Exchanged, BrokerError> {
+        self.call(|store| store.exchange(session, settlements, request))
+    }
+
     async fn promote_due(&self, max: usize) -> Result<Promoted, BrokerError> {
         Ok(self.call(|store| store.promote_due(max)))
     }
 
     async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
         Ok(self.call(|store| store.condemn_expired(max)))
+    }
+
+    async fn look(&self, _queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
+        self.condemn_expired(max).await
     }
 
     async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use celeriac_broker::{
-    BrokerError, Condemned, Delivery, FetchRequest, Fetched, Holder, MAX_BATCH_BYTES, MAX_BATCH_JOBS, Promoted, Pruned,
-    Pulse, Reconciled, Registration, Session, Settled, Settlement,
+    BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, MAX_BATCH_BYTES, MAX_BATCH_JOBS,
+    Promoted, Pruned, Pulse, Reconciled, Registration, Session, Settled, Settlement,
 };
 use celeriac_core::{Fence, Generation, Incarnation, Lease, Outcome, QueueName, TaskName, Timestamp, Transition};
 
@@ -70,8 +70,9 @@ impl Store {
         if !jobs.is_empty() {
             self.leases.insert(session.incarnation.clone(), self.now.after(session.lease));
         }
+        let more = open.iter().any(|queue| !self.ready(queue, false).is_empty());
         let suspects_waiting = open.iter().any(|queue| !self.ready(queue, true).is_empty());
-        Ok(Fetched { jobs, now: self.now, next_due: self.next_due(), suspects_waiting, unreadable: Vec::new() })
+        Ok(Fetched { jobs, now: self.now, next_due: self.next_due(), more, suspects_waiting, unreadable: Vec::new() })
     }
 
     /// The jobs for one hand-out, as far as they fit; one that is too big for any goes alone.
@@ -96,6 +97,16 @@ impl Store {
         Delivery { record, lease: Lease { holder: holder.clone(), fence } }
     }
 
+    pub(crate) fn exchange(
+        &mut self,
+        session: &Session,
+        settlements: &[Settlement],
+        request: &FetchRequest,
+    ) -> Result<Exchanged, BrokerError> {
+        let settled = self.settle(&Holder::Session(session.clone()), settlements)?;
+        Ok(Exchanged { settled, fetched: self.fetch(session, request)? })
+    }
+
     pub(crate) fn settle(&mut self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
         match holder {
             Holder::Session(session) => self.check_newest(session)?,
@@ -116,7 +127,7 @@ impl Store {
             Transition::Retry { record, delay } => self.put(record, Place::Scheduled { due: self.now.after(delay) }),
             Transition::DeadLetter { record, outcome, keep } => {
                 self.put(record, Place::Dead);
-                self.keep_end(outcome, keep);
+                self.keep_end(*outcome, keep);
             }
             Transition::Requeue { record } => {
                 let place = if record.suspect { self.tail() } else { self.head() };
@@ -154,7 +165,8 @@ impl Store {
             self.lost.insert(incarnation.clone());
         }
         let next_expiry = self.leases.values().copied().filter(|end| *end > self.now).min();
-        Condemned { incarnations, next_expiry, next_due: self.next_due(), now: self.now }
+        let lost = self.lost.iter().take(max).cloned().collect();
+        Condemned { incarnations, lost, next_expiry, next_due: self.next_due(), now: self.now }
     }
 
     pub(crate) fn held_deliveries(&self, incarnation: &Incarnation, max: usize) -> Vec<Delivery> {
