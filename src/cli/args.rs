@@ -1,7 +1,7 @@
 //! What may be typed. The text of `--help` is in the doc comments here.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use crate::cli::logging::LogFormat;
 pub(crate) const DEFAULT_STORE: &str = "sqlite:celeriac.db";
 
 const STORE_HELP: &str = "The store: sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://…; ?prefix=NAME \
-    separates namespaces [default: sqlite:celeriac.db]";
+    separates namespaces [default: sqlite:celeriac.db; bench starts a redis-server of its own]";
 
 /// A task queue: enqueue jobs, run them, look after them.
 #[derive(Debug, Parser)]
@@ -50,6 +50,11 @@ pub(crate) enum Verb {
     /// Look at queues, and pause them
     #[command(subcommand)]
     Queue(QueueVerb),
+    /// Measure this machine: rates, latency, cost and memory, each beside its floor
+    Bench(BenchArgs),
+    /// Play a part in a benchmark
+    #[command(hide = true)]
+    BenchChild,
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -194,6 +199,35 @@ pub(crate) enum QueueVerb {
     },
 }
 
+/// Without --broker and without the variable it starts a redis-server of its own.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Jobs in each phase
+    #[arg(long, value_name = "N", default_value = "100000")]
+    pub(crate) jobs: NonZeroU64,
+    /// Bytes of the arguments of each job
+    #[arg(long, value_name = "BYTES", default_value = "128")]
+    pub(crate) payload: usize,
+    /// Jobs at once in each worker process: twice what one fetch brings, so that one batch runs while the next is on its way
+    #[arg(short, long, value_name = "N", default_value = "1000")]
+    pub(crate) concurrency: NonZeroUsize,
+    /// Numbers of worker processes to drain with
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,4")]
+    pub(crate) processes: Vec<NonZeroUsize>,
+    /// How often everything is measured; then medians are shown, with the lowest and the highest
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) runs: NonZeroUsize,
+    /// Measure also what a job costs the server with so many others waiting, beside ten [default: not measured]
+    #[arg(long, value_name = "N")]
+    pub(crate) backlog: Option<NonZeroU64>,
+    /// How long an idle worker is watched; 0s leaves it out
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = idle)]
+    pub(crate) idle: Duration,
+    /// Drain also with results kept
+    #[arg(long)]
+    pub(crate) with_results: bool,
+}
+
 /// How long to wait for an end; `None` is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait(pub(crate) Option<Duration>);
@@ -248,6 +282,11 @@ pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
         Ok(limit) => Ok(limit),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Reads a duration, or the zero that needs no unit.
+fn idle(text: &str) -> Result<Duration, DurationError> {
+    if text == "0" { Ok(Duration::ZERO) } else { parse_duration(text) }
 }
 
 fn lease(text: &str) -> Result<Duration, String> {
@@ -319,6 +358,9 @@ mod tests {
             "c worker -q a,,b",
             "c job list --state pending",
             "c job list --limit 0",
+            "c bench --jobs 0",
+            "c bench --processes 1,,2",
+            "c bench --idle 5",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -10,7 +10,7 @@ use crate::cli::args::{CommandLine, DEFAULT_STORE, Verb, told_apart};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logging::{self, LogFormat};
 use crate::cli::output::{note, print};
-use crate::cli::{dead, enqueue, enqueue_file, job, queue, result, worker};
+use crate::cli::{bench, dead, enqueue, enqueue_file, job, queue, result, worker};
 
 /// The whole command line for any application: the verbs of `celeriac`, for `tasks` and the command tasks of `celeriac.toml`.
 ///
@@ -47,12 +47,17 @@ pub(crate) struct Setting {
     pub(crate) tasks: Tasks,
     /// The address of the store.
     pub(crate) url: StoreUrl,
+    /// Whether somebody named that address, or it is the default, which `bench` must not use.
+    pub(crate) is_named: bool,
     /// Whether the answer is JSON.
     pub(crate) json: bool,
 }
 
 async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
-    let setting = Setting { tasks, url: store_url(line.broker)?, json: line.json };
+    // An empty one, as an empty environment variable gives, is none.
+    let named = line.broker.filter(|text| !text.is_empty());
+    let url = store_url(named.as_deref())?;
+    let setting = Setting { tasks, url, is_named: named.is_some(), json: line.json };
     let log_format = match &line.verb {
         Verb::Worker(args) => args.log_format,
         _ => LogFormat::Text,
@@ -69,17 +74,14 @@ async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
         Verb::Result(args) => result::run(args, &setting).await,
         Verb::Dead(verb) => dead::run(verb, &setting).await,
         Verb::Queue(verb) => queue::run(verb, &setting).await,
+        Verb::Bench(args) => bench::run(&args, &setting).await,
+        Verb::BenchChild => bench::run_child().await,
         Verb::Completions { shell } => print_completions(shell),
     }
 }
 
-/// The address of the store: an empty one, as an empty environment variable gives, is none.
-fn store_url(given: Option<String>) -> Result<StoreUrl, Failure> {
-    let text = given.filter(|text| !text.is_empty());
-    text.as_deref()
-        .unwrap_or(DEFAULT_STORE)
-        .parse()
-        .map_err(|error| Failure::usage(format!("the address of the store: {error}")))
+fn store_url(named: Option<&str>) -> Result<StoreUrl, Failure> {
+    named.unwrap_or(DEFAULT_STORE).parse().map_err(|error| Failure::usage(format!("the address of the store: {error}")))
 }
 
 fn print_completions(shell: clap_complete::Shell) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! The command line as scripts and people use it: real processes, real stores, exit codes and JSON.
 
+mod bench;
 mod dead;
 mod enqueue;
 mod enqueue_file;

@@ -44,7 +44,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn from(output: Output) -> Self {
+    pub(crate) fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
         let code = output.status.code().expect("the process ended by itself");
         Self { code, out: text(output.stdout), err: text(output.stderr) }
@@ -75,6 +75,17 @@ impl Place {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         self.directory.path().join(name).exists()
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// The names of the files in the directory.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.directory.path()).expect("the directory is there");
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -155,6 +166,11 @@ impl Process {
                 Err(_) => panic!("no line with {text:?} in {seen:#?}"),
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
