@@ -132,15 +132,16 @@ impl State {
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((client, _)) = listener.accept().await {
+        // Subscribed before it looks: an order to refuse that comes in between cuts this connection too.
+        let cuts = state.cuts.subscribe();
         if !*state.refusing.borrow() {
             // The connection ends with either side, or with the next cut, which the proxy sends when it is dropped.
-            tokio::spawn(relay(client, Arc::clone(&state)));
+            tokio::spawn(relay(client, Arc::clone(&state), cuts));
         }
     }
 }
 
-async fn relay(client: TcpStream, state: Arc<State>) {
-    let mut cuts = state.cuts.subscribe();
+async fn relay(client: TcpStream, state: Arc<State>, mut cuts: watch::Receiver<u64>) {
     let Ok(server) = TcpStream::connect(state.server).await else { return };
     drop((client.set_nodelay(true), server.set_nodelay(true)));
     let (from_client, mut to_client) = client.into_split();
