@@ -82,7 +82,7 @@ impl Stage {
     }
 
     fn request(size: usize) -> FetchRequest {
-        FetchRequest { queues: vec![QueueName::default()], max_jobs: size, holds_nothing: true }
+        FetchRequest { holds_nothing: true, ..FetchRequest::new(vec![QueueName::default()], size) }
     }
 
     async fn fetch(&self, size: usize) -> Result<Fetched, BrokerError> {

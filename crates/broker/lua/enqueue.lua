@@ -1,11 +1,13 @@
 -- PURPOSE: accepts a numbered batch of new jobs, once, however often it arrives.
 -- PRECONDITION: the number is one above the last of the lane, or equal to it (then the first answer is repeated).
--- KEYS: 1 jobs, 2 queues, 3 scheduled, 4 counts, 5 producer, 6 meta, 7 ends; then for each queue its ready and wake lists.
--- ARGV: 1 override, 2 lane, 3 number, 4 made_at, 5 lane_ttl, 6 queue_count, 7 run_count; then the names of the queues;
---   then for each run its plan and how many jobs it has; then for each job its id, and its record without stamps. A run is
---   jobs of one plan, in order; a plan is the queue's place, +delay or @due in ms, and ! for given ids.
--- RETURNS: {applied, answers} or {again, answers} or {gap}; answers has A (accepted) or I (id in use) for each job, and
---   is empty if all were accepted.
+-- KEYS: 1 jobs, 2 queues, 3 scheduled, 4 counts, 5 producer, 6 meta, 7 ends, 8 unique; then for each queue its wake list; then for each
+--   list its ready list.
+-- ARGV: 1 override, 2 lane, 3 number, 4 made_at, 5 lane_ttl, 6 queue_count, 7 list_count, 8 run_count; then the names of the
+--   queues; then for each list the place of its queue, a colon and its priority; then for each run its plan and how many jobs it
+--   has; then for each job its id, its record without stamps and, if its plan says so, its unique key. A run is jobs of one plan, in
+--   order; a plan is the places of queue and list with a dot between, +delay or @due in ms, ! for given ids, and ~ for unique keys.
+-- RETURNS: {applied, answers, holders} or {again, answers, holders} or {gap}; answers has A (accepted), I (id in use) or U (unique
+--   key in use) for each job, and is empty if all were accepted; holders are the ids of those that have the unique keys, with spaces.
 local jobs = KEYS[1]
 local queues = KEYS[2]
 local scheduled = KEYS[3]
@@ -13,22 +15,27 @@ local counts = KEYS[4]
 local producer = KEYS[5]
 local meta = KEYS[6]
 local ends = KEYS[7]
+local unique = KEYS[8]
 local override = ARGV[1]
 local lane = ARGV[2]
 local number = tonumber(ARGV[3])
 local made_at = tonumber(ARGV[4])
 local lane_ttl = tonumber(ARGV[5])
 local queue_count = tonumber(ARGV[6])
-local run_count = tonumber(ARGV[7])
-local first_list = 8
-local first_run = 8 + queue_count
+local list_count = tonumber(ARGV[7])
+local run_count = tonumber(ARGV[8])
+local first_wake = 9
+local first_ready = first_wake + queue_count
+local first_list = 9 + queue_count
+local first_run = first_list + list_count
 local first_job = first_run + 2 * run_count
 
 local now = clock(override)
 local kept = redis.call('HGET', producer, lane)
 local last = kept and tonumber(string.match(kept, '^%d+')) or 0
 if kept and number == last then
-  return {'again', string.match(kept, ' (%a+)$') or ''}
+  local answers, holders = string.match(kept, '^%d+ (%a+) ?(.*)$')
+  return {'again', answers or '', holders or ''}
 end
 if number ~= last + 1 or (not kept and made_at + lane_ttl <= now) then
   return {'gap'}
@@ -40,37 +47,56 @@ if number == 1 then
   redis.call('HLEN', counts)
   redis.call('HLEN', meta)
   redis.call('HLEN', ends)
+  redis.call('HLEN', unique)
   next_due(scheduled)
 end
 local known, sleepers = {}, {}
 for queue = 1, queue_count do
-  known[queue] = redis.call('HGET', queues, ARGV[7 + queue])
-  redis.call('LLEN', KEYS[first_list + 2 * queue - 2])
-  sleepers[queue] = redis.call('LLEN', KEYS[first_list + 2 * queue - 1]) == 0
+  known[queue] = redis.call('HGET', queues, ARGV[8 + queue])
+  sleepers[queue] = redis.call('LLEN', KEYS[first_wake + queue - 1]) == 0
 end
 
 local front = stamp(now)
 front = front .. front
--- Places of the jobs whose given id is in use; how many there are.
-local refused, refusals, seen = {}, 0, {}
-local stored, size, due, ready, delayed = {}, 0, {}, {}, {}
+-- Letters of the jobs that are refused, by their places; how many there are, and the ids of those that have the unique keys.
+local refused, refusals, seen, holders = {}, 0, {}, {}
+local stored, size, due, ready, delayed, keys, claimed = {}, 0, {}, {}, {}, {}, {}
 local earliest, earliest_queue
+local strides = {}
 for queue = 1, queue_count do
-  ready[queue], delayed[queue] = {}, 0
+  delayed[queue] = 0
+end
+for list = 1, list_count do
+  ready[list] = {}
+  redis.call('LLEN', KEYS[first_ready + list - 1])
 end
 
-local function in_use(id)
-  if seen[id] or redis.call('HEXISTS', jobs, id) == 1 then
-    return true
+-- Refuses what cannot be accepted of a run, and claims unique keys; of two jobs with one id or key the first gets it.
+local function check(first, last, stride, given)
+  for at = first, last, stride do
+    local id, key = ARGV[at], stride == 3 and ARGV[at + 2]
+    local holder = key and (claimed[key] or holder_of_key(unique, jobs, key))
+    if given and (seen[id] or redis.call('HEXISTS', jobs, id) == 1 or is_kept(ends, id, now)) then
+      refused[at] = 'I'
+    elseif holder then
+      refused[at] = 'U'
+      holders[#holders + 1] = holder
+    else
+      seen[id] = true
+      if key then
+        claimed[key] = id
+        keys[#keys + 1] = key
+        keys[#keys + 1] = id
+      end
+    end
+    refusals = refusals + (refused[at] and 1 or 0)
   end
-  seen[id] = true
-  return is_kept(ends, id, now)
 end
 
 -- Adds a run of jobs from ARGV[first] to ARGV[last] that are ready.
-local function add_ready(first, last, list, state)
+local function add_ready(first, last, stride, list, state)
   local length = #list
-  for at = first, last, 2 do
+  for at = first, last, stride do
     if not refused[at] then
       local id, record = ARGV[at], ARGV[at + 1]
       if state then
@@ -85,13 +111,13 @@ local function add_ready(first, last, list, state)
 end
 
 -- Adds a run of jobs that wait until `due_at`.
-local function add_due(first, last, queue, due_at)
+local function add_due(first, last, stride, queue, due_at)
   local score = whole(due_at)
   if not earliest then
     redis.call('HLEN', counts)
     earliest = next_due(scheduled) or LATEST + 1
   end
-  for at = first, last, 2 do
+  for at = first, last, stride do
     if not refused[at] then
       due[#due + 1] = score
       due[#due + 1] = ARGV[at]
@@ -107,26 +133,23 @@ end
 
 local first = first_job
 for run = first_run, first_job - 1, 2 do
-  local queue, sign, millis, given = string.match(ARGV[run], '^(%d+)([+@]?)(%d*)(!?)$')
-  queue = tonumber(queue)
-  local last = first + 2 * tonumber(ARGV[run + 1]) - 1
-  if given == '!' then
-    for at = first, last, 2 do
-      if in_use(ARGV[at]) then
-        refused[at] = true
-        refusals = refusals + 1
-      end
-    end
+  local queue, list, sign, millis, given, keyed = string.match(ARGV[run], '^(%d+)%.(%d+)([+@]?)(%d*)(!?)(~?)$')
+  queue, list = tonumber(queue), tonumber(list)
+  local stride = keyed == '~' and 3 or 2
+  local last = first + stride * tonumber(ARGV[run + 1]) - 1
+  if given == '!' or stride == 3 then
+    check(first, last, stride, given == '!')
   end
   local due_at = now
   if sign ~= '' then
     due_at = math.min(tonumber(millis) + (sign == '+' and now or 0), LATEST)
   end
   if due_at > now then
-    add_due(first, last, queue, due_at)
+    add_due(first, last, stride, queue, due_at)
   else
-    add_ready(first, last, ready[queue], sign ~= '' and 'Q')
+    add_ready(first, last, stride, ready[list], sign ~= '' and 'Q')
   end
+  strides[#strides + 1] = {first, last, stride}
   first = last + 1
 end
 
@@ -136,19 +159,27 @@ if size == 0 then
 end
 in_chunks('HSET', jobs, stored)
 in_chunks('ZADD', scheduled, due)
+in_chunks('HSET', unique, keys)
+local woken = {}
+for list = 1, list_count do
+  local queue, level = string.match(ARGV[first_list + list - 1], '^(%d+):(%d)$')
+  queue = tonumber(queue)
+  if #ready[list] > 0 then
+    use_level(queues, ARGV[8 + queue], tonumber(level))
+    in_chunks('RPUSH', KEYS[first_ready + list - 1], ready[list])
+    woken[queue] = true
+  end
+end
 for queue = 1, queue_count do
-  local name, list = ARGV[7 + queue], ready[queue]
-  if not known[queue] and (#list > 0 or delayed[queue] > 0) then
+  local name = ARGV[8 + queue]
+  if not known[queue] and (woken[queue] or delayed[queue] > 0) then
     redis.call('HSETNX', queues, name, '0')
   end
   if delayed[queue] > 0 then
     redis.call('HINCRBY', counts, 'scheduled:' .. name, delayed[queue])
   end
-  if #list > 0 then
-    in_chunks('RPUSH', KEYS[first_list + 2 * queue - 2], list)
-  end
-  if sleepers[queue] and (#list > 0 or queue == earliest_queue) then
-    redis.call('RPUSH', KEYS[first_list + 2 * queue - 1], '1')
+  if sleepers[queue] and (woken[queue] or queue == earliest_queue) then
+    redis.call('RPUSH', KEYS[first_wake + queue - 1], '1')
   end
 end
 if number == 1 then
@@ -156,10 +187,12 @@ if number == 1 then
 end
 
 local answers = {}
-for at = first_job, refusals > 0 and #ARGV or 0, 2 do
-  answers[#answers + 1] = refused[at] and 'I' or 'A'
+for _, run in ipairs(refusals > 0 and strides or {}) do
+  for at = run[1], run[2], run[3] do
+    answers[#answers + 1] = refused[at] or 'A'
+  end
 end
-local answer = table.concat(answers)
-redis.call('HSET', producer, lane, whole(number) .. (refusals > 0 and ' ' .. answer or ''))
+local answer, rivals = table.concat(answers), table.concat(holders, ' ')
+redis.call('HSET', producer, lane, whole(number) .. (refusals > 0 and ' ' .. answer .. ' ' .. rivals or ''))
 redis.call('PEXPIRE', producer, whole(lane_ttl))
-return {'applied', answer}
+return {'applied', answer, rivals}

@@ -27,7 +27,7 @@ check_request(request, running, jobs, counts)
 -- What the second half reads first must not fail after the first half has written.
 next_due(scheduled)
 for _, queue in ipairs(request.open) do
-  redis.call('LLEN', queue.ready)
+  has_ready(queue)
 end
 local letters = settle_jobs(batch, running, jobs, scheduled, counts, now)
 -- After the settlements: one of them may be a retry that is due before all others, or a suspect.
@@ -39,5 +39,5 @@ local handed = hand_out(request, running, jobs, counts, leases, incarnation, now
 if not holds_jobs(running) then
   redis.call('DEL', running)
 end
-announce(batch)
+finish_ends(batch.kept_ends, batch.channel, now)
 return {'done', letters, whole(now), or_none(due), handed}

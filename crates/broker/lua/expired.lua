@@ -1,7 +1,7 @@
 -- PURPOSE: shows the leases that have ended, the earliest first, and who is still to be drained; wakes for work that nobody
 --   was told of, because its token went down with a worker.
 -- PRECONDITION: none.
--- KEYS: 1 leases, 2 scheduled, 3 lost, 4 queues; then for each queue its ready, suspects and wake lists.
+-- KEYS: 1 leases, 2 scheduled, 3 lost, 4 queues; then for each queue its lists, see lib/queue.lua.
 -- ARGV: 1 override, 2 max; then the names of the queues.
 -- RETURNS: {done, now, end of the earliest lease that holds or '', next due or '', incarnations, incarnations to drain}.
 local leases = KEYS[1]
@@ -14,10 +14,13 @@ local max = ARGV[2]
 admit(leases)
 local now = clock(override)
 for queue = 1, #ARGV - 2 do
-  local list = 2 + 3 * queue
-  local waiting = redis.call('LLEN', KEYS[list]) + redis.call('LLEN', KEYS[list + 1])
-  if waiting > 0 and redis.call('HGET', queues, ARGV[2 + queue]) ~= '1' then
-    wake(KEYS[list + 2])
+  local lists, value = lists_of(5, queue), redis.call('HGET', queues, ARGV[2 + queue])
+  local waiting = redis.call('LLEN', KEYS[lists + SUSPECTS])
+  for _, level in ipairs(levels_of(value)) do
+    waiting = waiting + redis.call('LLEN', KEYS[lists + 1 + level])
+  end
+  if waiting > 0 and not is_paused(value) then
+    wake(KEYS[lists + WAKE])
   end
 end
 local ended = redis.call('ZRANGEBYSCORE', leases, '-inf', whole(now), 'LIMIT', 0, max)

@@ -1,14 +1,16 @@
 -- PURPOSE: renews a registration, and the lease if the worker holds jobs; ends the lease if it holds none.
 -- PRECONDITION: the worker is registered; its generation does not matter.
--- KEYS: 1 worker, 2 running, 3 leases, 4 workers, 5 meta, 6 scheduled.
+-- KEYS: 1 worker, 2 running, 3 leases, 4 workers, 5 meta, 6 scheduled, 7 revoked.
 -- ARGV: 1 override, 2 incarnation, 3 ttl, 4 lease.
--- RETURNS: {done, now, newest token, next due or '', held}, held being id, token, id, token; or {session-lost}.
+-- RETURNS: {done, now, newest token, next due or '', held, revoked}, held being id, token, id, token, and revoked the ids among them
+--   that somebody has revoked; or {session-lost}.
 local worker = KEYS[1]
 local running = KEYS[2]
 local leases = KEYS[3]
 local workers = KEYS[4]
 local meta = KEYS[5]
 local scheduled = KEYS[6]
+local revoked = KEYS[7]
 local override = ARGV[1]
 local incarnation = ARGV[2]
 local ttl = tonumber(ARGV[3])
@@ -22,6 +24,14 @@ end
 local held = held_in(running)
 local newest = redis.call('HGET', meta, 'fence') or '0'
 local due = next_due(scheduled)
+local stopped = {}
+if #held > 0 and redis.call('HLEN', revoked) > 0 then
+  for at = 1, #held, 2 do
+    if redis.call('HEXISTS', revoked, held[at]) == 1 then
+      stopped[#stopped + 1] = held[at]
+    end
+  end
+end
 redis.call('ZADD', workers, whole(now + ttl), incarnation)
 redis.call('HSET', worker, 'expires', whole(now + ttl))
 redis.call('PEXPIRE', worker, whole(ttl))
@@ -30,4 +40,4 @@ if #held > 0 then
 else
   redis.call('ZREM', leases, incarnation)
 end
-return {'done', whole(now), newest, or_none(due), held}
+return {'done', whole(now), newest, or_none(due), held, stopped}

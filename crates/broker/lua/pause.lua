@@ -10,7 +10,8 @@ local paused = ARGV[2]
 
 redis.call('HDEL', queues, '')
 redis.call('LLEN', alarm)
-redis.call('HSET', queues, name, paused)
+local value = redis.call('HGET', queues, name) or '0'
+redis.call('HSET', queues, name, paused .. string.sub(value, 2))
 if paused == '0' then
   wake(alarm)
 end

@@ -1,6 +1,6 @@
 -- PURPOSE: makes due jobs ready. A due id without a record is forgotten; bytes that are no record are shelved.
 -- PRECONDITION: each job is still scheduled and due, else nothing happens to it.
--- KEYS: 1 scheduled, 2 jobs, 3 counts, 4 unreadable; then for each queue its ready, suspects and wake lists.
+-- KEYS: 1 scheduled, 2 jobs, 3 counts, 4 unreadable, 5 queues; then for each queue its lists, see lib/queue.lua.
 -- ARGV: 1 override, 2 queue_count; then the names of the queues; then for each job what to do (ready, shelve or forget),
 --   the place of its queue, its id.
 -- RETURNS: {done, how many became ready, next due or ''}.
@@ -8,6 +8,8 @@ local scheduled = KEYS[1]
 local jobs = KEYS[2]
 local counts = KEYS[3]
 local unreadable = KEYS[4]
+local queues = KEYS[5]
+local first_list = 6
 local override = ARGV[1]
 local queue_count = tonumber(ARGV[2])
 
@@ -15,7 +17,8 @@ local now = clock(override)
 redis.call('HLEN', jobs)
 redis.call('HLEN', counts)
 redis.call('ZCARD', unreadable)
-expect_lists(5, #KEYS)
+redis.call('HLEN', queues)
+expect_lists(first_list, #KEYS)
 local stamped = stamp(now)
 local promoted, touched = 0, {}
 for at = 3 + queue_count, #ARGV, 3 do
@@ -29,7 +32,7 @@ for at = 3 + queue_count, #ARGV, 3 do
       redis.call('ZREM', scheduled, id)
       redis.call('HINCRBY', counts, 'scheduled:' .. ARGV[2 + queue], -1)
       if order == 'ready' and is_readable(record) then
-        put_ready(jobs, id, made_ready(record, stamped), 4, queue)
+        put_ready(queues, ARGV[2 + queue], jobs, id, made_ready(record, stamped), lists_of(first_list, queue))
         touched[queue] = true
         promoted = promoted + 1
       else
@@ -38,5 +41,5 @@ for at = 3 + queue_count, #ARGV, 3 do
     end
   end
 end
-wake_queues(touched, 4)
+wake_queues(touched, first_list)
 return {'done', whole(promoted), or_none(next_due(scheduled))}

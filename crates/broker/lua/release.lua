@@ -1,12 +1,14 @@
 -- PURPOSE: makes parked jobs ready, because a worker knows their task.
 -- PRECONDITION: each job is still parked, else nothing happens to it.
--- KEYS: 1 aside, 2 jobs, 3 counts, 4 parked; then for each queue its ready, suspects and wake lists.
+-- KEYS: 1 aside, 2 jobs, 3 counts, 4 parked, 5 queues; then for each queue its lists, see lib/queue.lua.
 -- ARGV: 1 override, 2 task, 3 queue_count; then the names of the queues; then for each job the place of its queue, its id.
 -- RETURNS: {done, how many became ready}.
 local aside = KEYS[1]
 local jobs = KEYS[2]
 local counts = KEYS[3]
 local parked = KEYS[4]
+local queues = KEYS[5]
+local first_list = 6
 local override = ARGV[1]
 local task = ARGV[2]
 local queue_count = tonumber(ARGV[3])
@@ -14,7 +16,8 @@ local queue_count = tonumber(ARGV[3])
 redis.call('HLEN', jobs)
 redis.call('HLEN', counts)
 redis.call('SCARD', parked)
-expect_lists(5, #KEYS)
+redis.call('HLEN', queues)
+expect_lists(first_list, #KEYS)
 local stamped = stamp(clock(override))
 local released, touched = 0, {}
 for at = 4 + queue_count, #ARGV, 2 do
@@ -23,13 +26,13 @@ for at = 4 + queue_count, #ARGV, 2 do
     local record = redis.call('HGET', jobs, id)
     redis.call('HINCRBY', counts, 'parked:' .. ARGV[3 + queue], -1)
     if record then
-      put_ready(jobs, id, made_ready(record, stamped), 4, queue)
+      put_ready(queues, ARGV[3 + queue], jobs, id, made_ready(record, stamped), lists_of(first_list, queue))
       touched[queue] = true
       released = released + 1
     end
   end
 end
-wake_queues(touched, 4)
+wake_queues(touched, first_list)
 if redis.call('ZCARD', aside) == 0 then
   redis.call('SREM', parked, task)
 end

@@ -3,7 +3,7 @@
 --   the holder holds it under the token, else nothing happens to it.
 -- KEYS: 1 worker, 2 running, 3 leases, 4 jobs, 5 scheduled, 6 counts; then those of the settlements, see lib/settle.lua.
 -- ARGV: 1 override, 2 incarnation, 3 generation; then those of the settlements.
--- RETURNS: {done, letters}, D (done) or N (not held) for each job, or '' if all were done; or {session-lost}.
+-- RETURNS: {done, letters}, D (done), N (not held) or R (revoked, and still held) for each job, or '' if all were done; or {session-lost}.
 local worker = KEYS[1]
 local running = KEYS[2]
 local leases = KEYS[3]
@@ -31,5 +31,5 @@ local letters = settle_jobs(batch, running, jobs, scheduled, counts, now)
 if not holds_jobs(running) then
   redis.call('DEL', running)
 end
-announce(batch)
+finish_ends(batch.kept_ends, batch.channel, now)
 return {'done', letters}

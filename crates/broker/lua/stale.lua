@@ -1,19 +1,18 @@
--- PURPOSE: shows what a clean-up may remove: old dead jobs and registrations that have expired; writes nothing.
+-- PURPOSE: shows what a clean-up may remove: dead jobs and registrations whose time is over; writes nothing.
 -- PRECONDITION: none.
--- KEYS: 1 dead, 2 workers, 3 jobs.
--- ARGV: 1 override, 2 retention, 3 max_jobs, 4 max_bytes.
+-- KEYS: 1 burials, 2 workers, 3 jobs.
+-- ARGV: 1 override, 2 max_jobs, 3 max_bytes.
 -- RETURNS: {done, found, incarnations}, found being id, record or '' for each dead job.
-local dead = KEYS[1]
+local burials = KEYS[1]
 local workers = KEYS[2]
 local jobs = KEYS[3]
 local override = ARGV[1]
-local retention = tonumber(ARGV[2])
-local max_jobs = tonumber(ARGV[3])
-local max_bytes = tonumber(ARGV[4])
+local max_jobs = tonumber(ARGV[2])
+local max_bytes = tonumber(ARGV[3])
 
 local now = clock(override)
 local found, bytes = {}, 0
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', dead, '-inf', '(' .. whole(now - retention), 'LIMIT', 0, max_jobs)) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', burials, '-inf', whole(now), 'LIMIT', 0, max_jobs)) do
   if bytes >= max_bytes then
     break
   end

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_core::{Record, Timestamp};
+use celeriac_core::{JobId, Record, Timestamp};
 
 /// The most jobs in one batch, and in one fetch.
 pub const MAX_BATCH_JOBS: usize = 500;
@@ -76,13 +76,18 @@ pub struct Batch {
 }
 
 /// What became of one job of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Acceptance {
     /// The store has it.
     Accepted,
     /// The id is in use by a job or by the end of one; nothing was stored.
     IdInUse,
+    /// An unfinished job has the unique key; nothing was stored.
+    UniqueInUse {
+        /// That job.
+        holder: JobId,
+    },
 }
 
 /// What became of a batch.

@@ -65,7 +65,8 @@ pub trait Broker: Inspector + Debug + 'static {
     /// jobs held until the lease ends; they are reclaimed then. [`BrokerError::SessionLost`] for any session but the newest.
     async fn fetch(&self, session: &Session, request: &FetchRequest) -> Result<Fetched, BrokerError>;
 
-    /// Ends deliveries. Each settlement is applied only if the holder holds the job under that token.
+    /// Ends deliveries. Each settlement is applied only if the holder holds the job under that token; of several of one job the first
+    /// counts.
     ///
     /// Terminal state, result and the removal of the record are one commit. A crash after it leaves the job settled; a
     /// repeat answers [`Settled::NotHeld`]. [`BrokerError::SessionLost`] for any session but the newest, and for a condemned
@@ -95,6 +96,10 @@ pub trait Broker: Inspector + Debug + 'static {
         self.wait_for_work(session, &request.queues, timeout).await?;
         self.fetch(session, request).await
     }
+
+    /// Waits until the worker may have orders that its next heartbeat answers, at most `timeout`. It may return early without any.
+    /// Dropping it is safe. What a worker that holds jobs calls between two heartbeats, on a handle of its own.
+    async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError>;
 
     /// Lets a wait of this session under way end early; without one, the next may end early.
     async fn end_wait(&self, session: &Session) -> Result<(), BrokerError>;
@@ -132,8 +137,8 @@ pub trait Broker: Inspector + Debug + 'static {
     /// Makes at most `max` parked jobs of these tasks ready. Called by a worker that knows them, when it registers.
     async fn release_parked(&self, tasks: &[TaskName], max: usize) -> Result<usize, BrokerError>;
 
-    /// Removes at most `max` of each: dead jobs older than `dead_retention`, ends whose time is over, stale registrations.
-    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError>;
+    /// Removes at most `max` of each: dead jobs and ends whose time is over, stale registrations.
+    async fn prune(&self, max: usize) -> Result<Pruned, BrokerError>;
 
     /// The end of a job; `None` if it has not ended, or its end is not kept (any more).
     async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError>;

@@ -11,6 +11,16 @@ pub struct FetchRequest {
     pub max_jobs: usize,
     /// Whether the worker holds nothing, so that it may be given a suspect. A suspect comes alone.
     pub holds_nothing: bool,
+    /// Whether the least urgent jobs of each queue come first, as they must now and then, or they would starve.
+    pub lowest_first: bool,
+}
+
+impl FetchRequest {
+    /// Up to `max_jobs` of these queues for a worker that holds something, the most urgent first.
+    #[must_use]
+    pub fn new(queues: Vec<QueueName>, max_jobs: usize) -> Self {
+        Self { queues, max_jobs, holds_nothing: false, lowest_first: false }
+    }
 }
 
 /// A job that was handed out.
@@ -25,7 +35,7 @@ pub struct Delivery {
 /// The answer to a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// The jobs, in the order in which their queues accepted them.
+    /// The jobs: of each queue by priority, and of one priority in the order in which they were accepted.
     pub jobs: Vec<Delivery>,
     /// Now, by the store's clock.
     pub now: Timestamp,
@@ -59,6 +69,8 @@ pub enum Settled {
     Done,
     /// The holder does not hold the job under this token; nothing was changed.
     NotHeld,
+    /// The job was revoked while it was held, and this transition would let it go on. It is still held; settle it as revoked.
+    Revoked,
 }
 
 /// The answer to settlements and a fetch in one call.

@@ -13,8 +13,8 @@ use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp}
 
 use crate::{
     Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Refusal, Registration, Session, Settled,
-    Settlement, WorkerView,
+    JobFilter, JobView, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Refusal, Registration, Retried,
+    Revocation, Session, Settled, Settlement, WorkerView,
 };
 
 /// A method of [`Broker`] or [`Inspector`].
@@ -32,6 +32,7 @@ pub enum Operation {
     Settle,
     WaitForWork,
     FetchWhenReady,
+    WaitForOrders,
     EndWait,
     Exchange,
     PromoteDue,
@@ -50,6 +51,9 @@ pub enum Operation {
     Queues,
     Workers,
     RetryDead,
+    DeleteDead,
+    Revoke,
+    Purge,
     SetPaused,
 }
 
@@ -213,6 +217,10 @@ impl Broker for FaultyBroker {
         self.pass(Operation::FetchWhenReady, self.broker.fetch_when_ready(session, request, timeout)).await
     }
 
+    async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
+        self.pass(Operation::WaitForOrders, self.broker.wait_for_orders(session, timeout)).await
+    }
+
     async fn end_wait(&self, session: &Session) -> Result<(), BrokerError> {
         self.pass(Operation::EndWait, self.broker.end_wait(session)).await
     }
@@ -254,8 +262,8 @@ impl Broker for FaultyBroker {
         self.pass(Operation::ReleaseParked, self.broker.release_parked(tasks, max)).await
     }
 
-    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
-        self.pass(Operation::Prune, self.broker.prune(dead_retention, max)).await
+    async fn prune(&self, max: usize) -> Result<Pruned, BrokerError> {
+        self.pass(Operation::Prune, self.broker.prune(max)).await
     }
 
     async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {
@@ -289,8 +297,20 @@ impl Inspector for FaultyBroker {
         self.pass(Operation::Workers, self.broker.workers()).await
     }
 
-    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<Retried>, BrokerError> {
         self.pass(Operation::RetryDead, self.broker.retry_dead(ids)).await
+    }
+
+    async fn delete_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        self.pass(Operation::DeleteDead, self.broker.delete_dead(ids)).await
+    }
+
+    async fn revoke(&self, ids: &[JobId], by: &str) -> Result<Vec<Revocation>, BrokerError> {
+        self.pass(Operation::Revoke, self.broker.revoke(ids, by)).await
+    }
+
+    async fn purge(&self, queue: &QueueName, max: usize, by: &str) -> Result<Purged, BrokerError> {
+        self.pass(Operation::Purge, self.broker.purge(queue, max, by)).await
     }
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use celeriac_core::{JobId, QueueName, Timestamp};
 
+use crate::control::{Purged, Retried, Revocation};
 use crate::error::BrokerError;
 use crate::views::{JobFilter, JobView, QueueView, WorkerView};
 
@@ -27,9 +28,22 @@ pub trait Inspector: Send + Sync {
     /// The workers that are registered, by incarnation.
     async fn workers(&self) -> Result<Vec<WorkerView>, BrokerError>;
 
-    /// Makes dead jobs ready again, with failures, losses and suspicion forgotten and attempts kept. Answers for each id
-    /// whether it was dead. The kept end of the job is removed in the same transaction.
-    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError>;
+    /// Makes dead jobs ready again, with failures, losses and suspicion forgotten and attempts kept. The kept end of the job is removed,
+    /// and its unique key taken again, in the same transaction. One answer for each id.
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<Retried>, BrokerError>;
+
+    /// Removes dead jobs; their ends stay readable as long as they are kept. Answers for each id whether it was dead.
+    async fn delete_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError>;
+
+    /// Revokes jobs, at most [`crate::MAX_BATCH_JOBS`], in the name of `by`: those that wait end at once, the workers of those that run are
+    /// told. One answer for each id.
+    ///
+    /// A crash after it leaves them revoked: a running one is not run again, whatever becomes of its worker. The id of a job that
+    /// waited in a queue may stay in use until the queue has moved on.
+    async fn revoke(&self, ids: &[JobId], by: &str) -> Result<Vec<Revocation>, BrokerError>;
+
+    /// Ends at most `max` ready jobs of a queue as revoked, in the name of `by`. Jobs that run, or wait for their time, stay.
+    async fn purge(&self, queue: &QueueName, max: usize, by: &str) -> Result<Purged, BrokerError>;
 
     /// Pauses or resumes a queue. Paused, it accepts jobs and hands out none.
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError>;

@@ -19,6 +19,7 @@
 mod batch;
 mod broker;
 mod clock;
+mod control;
 mod delivery;
 mod error;
 #[cfg(feature = "conformance")]
@@ -40,6 +41,7 @@ pub use batch::{
 };
 pub use broker::{Broker, connect};
 pub use clock::StoreClock;
+pub use control::{Purged, Retried, Revocation};
 pub use delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 pub use error::{BrokerError, Refusal};
 #[cfg(feature = "conformance")]

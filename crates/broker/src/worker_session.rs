@@ -67,6 +67,8 @@ pub struct Pulse {
     pub newest_fence: Fence,
     /// What the store says this worker holds.
     pub held: Vec<(JobId, Fence)>,
+    /// Those of them that somebody has revoked.
+    pub revoked: Vec<JobId>,
     /// When the next waiting job is due.
     pub next_due: Option<Timestamp>,
 }

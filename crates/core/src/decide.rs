@@ -14,6 +14,7 @@ use crate::retry::RetryPolicy;
 use crate::state::State;
 use crate::task_error::{TaskError, Verdict};
 use crate::time::Timestamp;
+use crate::unique::UniqueKey;
 
 /// How the delivery of a job ended.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub enum Ending {
     HandedBack,
     /// This worker does not know the task, and another live one does.
     PassedOn,
+    /// It was too late to begin: the job has expired, or its deadline has passed.
+    Expired,
+    /// Somebody revoked the job while it was held.
+    Revoked,
     /// No live worker knows the task, or this one could not decode the arguments.
     NotRunnable {
         /// Which of the two.
@@ -51,6 +56,8 @@ pub struct Rules {
     pub retry: RetryPolicy,
     /// How long the task keeps results; the job's own time goes before it.
     pub result_ttl: Duration,
+    /// How long the task's dead jobs are kept.
+    pub dead_ttl: Duration,
     /// Now, by the store's clock.
     pub now: Timestamp,
     /// The worker that ended the attempt, or lost it.
@@ -66,6 +73,7 @@ impl Rules {
         Self {
             retry: RetryPolicy::default(),
             result_ttl: crate::options::DEFAULT_RESULT_TTL,
+            dead_ttl: crate::options::DEFAULT_DEAD_TTL,
             now,
             worker: worker.into(),
             jitter: 1.0,
@@ -92,6 +100,8 @@ pub enum Transition {
         outcome: Outcome,
         /// How long it can be read.
         keep: Duration,
+        /// The unique key that is free from now on.
+        unique: Option<UniqueKey>,
     },
     /// The job runs again after `delay`.
     Retry {
@@ -100,7 +110,7 @@ pub enum Transition {
         /// The wait, counted by the store's clock.
         delay: Duration,
     },
-    /// The job is dead; the record stays, and its end can be read for `keep`.
+    /// The job is dead; the record stays for `retention`, its end can be read for `keep`, and its unique key is free.
     DeadLetter {
         /// The record to store, in state `Dead`.
         record: Record,
@@ -108,6 +118,8 @@ pub enum Transition {
         outcome: Box<Outcome>,
         /// How long it can be read.
         keep: Duration,
+        /// How long the record stays.
+        retention: Duration,
     },
     /// The job goes back to the head of its queue, or to the end of its queue's suspects: one that nobody can finish must
     /// not keep the others waiting.
@@ -147,6 +159,14 @@ pub fn decide(record: Record, ending: Ending, rules: &Rules) -> Transition {
         Ending::PassedOn => {
             Transition::Retry { record: moved(record, State::Retry), delay: PASS_ON_DELAY.mul_f64(rules.jitter) }
         }
+        Ending::Expired => {
+            let error = match record.deadline() {
+                Some(deadline) if deadline <= rules.now => "its deadline passed before it could begin",
+                _ => "expired before it could begin",
+            };
+            finish(record, State::Expired, error, rules)
+        }
+        Ending::Revoked => finish(attempted(record, State::Revoked), State::Revoked, "revoked while it ran", rules),
         Ending::NotRunnable { cause, error } => {
             let mut record = moved(record, State::Parked);
             // Parking costs no attempt; the incident names the one that did not take place.
@@ -176,26 +196,43 @@ fn keep(record: &Record, rules: &Rules) -> Duration {
 
 fn succeed(record: Record, result: Box<RawValue>, rules: &Rules) -> Transition {
     let keep = keep(&record, rules);
-    let mut outcome = outcome(attempted(record, State::Succeeded), rules);
+    let (mut outcome, unique) = outcome(attempted(record, State::Succeeded), rules);
     outcome.result = Some(result);
-    Transition::Finish { outcome, keep }
+    Transition::Finish { outcome, keep, unique }
+}
+
+/// An end that is neither a success nor a failure.
+fn finish(record: Record, state: State, error: &str, rules: &Rules) -> Transition {
+    let keep = keep(&record, rules);
+    let (mut outcome, unique) = outcome(moved(record, state), rules);
+    outcome.error = Some(error.to_owned());
+    Transition::Finish { outcome, keep, unique }
 }
 
 fn fail(record: Record, cause: Cause, error: &TaskError, rules: &Rules) -> Transition {
     let mut next = attempted(record, State::Retry);
     if let Verdict::Snooze(delay) = error.verdict() {
-        return Transition::Retry { record: next, delay };
+        return again(next, delay, rules);
     }
     next.failures = next.failures.saturating_add(1);
     next.note(Incident::new(next.attempt, rules.now, &rules.worker, cause, error.message()));
     let retries = next.options.retries.unwrap_or(rules.retry.retries);
-    if error.verdict() == Verdict::Permanent || next.failures > retries {
+    if error.verdict() == Verdict::Permanent || cause == Cause::DeadlineExceeded || next.failures > retries {
         return bury(next, error.message(), rules);
     }
     let delay = match error.verdict() {
         Verdict::RetryIn(delay) => delay,
         _ => rules.retry.delay(next.failures, rules.jitter),
     };
+    again(next, delay, rules)
+}
+
+/// Another attempt after `delay`, unless the job must have ended by then.
+fn again(next: Record, delay: Duration, rules: &Rules) -> Transition {
+    if next.deadline().is_some_and(|deadline| rules.now.after(delay) >= deadline) {
+        let last = next.history.last().map(|incident| format!(": {}", incident.error)).unwrap_or_default();
+        return bury(next, &format!("the next attempt would begin after the deadline{last}"), rules);
+    }
     Transition::Retry { record: next, delay }
 }
 
@@ -205,23 +242,29 @@ fn lose(record: Record, rules: &Rules) -> Transition {
     next.suspect = true;
     let error = format!("worker lost {}", rules.worker);
     next.note(Incident::new(next.attempt, rules.now, &rules.worker, Cause::WorkerLost, &error));
-    if next.losses < MAX_LOSSES {
+    let late = next.deadline().is_some_and(|deadline| rules.now >= deadline);
+    if next.losses < MAX_LOSSES && !late {
         return Transition::Requeue { record: next };
     }
-    let times = next.losses;
-    bury(next, &format!("worker lost {times} times"), rules)
+    let error = if late {
+        "worker lost, and the deadline has passed".to_owned()
+    } else {
+        format!("worker lost {} times", next.losses)
+    };
+    bury(next, &error, rules)
 }
 
 fn bury(mut record: Record, error: &str, rules: &Rules) -> Transition {
     record.state = State::Dead;
-    let mut outcome = Box::new(outcome(record.clone(), rules));
+    let mut outcome = Box::new(outcome(record.clone(), rules).0);
     outcome.error = Some(error.to_owned());
     let keep = keep(&record, rules);
-    Transition::DeadLetter { record, outcome, keep }
+    Transition::DeadLetter { record, outcome, keep, retention: rules.dead_ttl.min(Timestamp::MAX.since(rules.now)) }
 }
 
-fn outcome(record: Record, rules: &Rules) -> Outcome {
-    Outcome {
+/// The end of a record, and its unique key.
+fn outcome(record: Record, rules: &Rules) -> (Outcome, Option<UniqueKey>) {
+    let outcome = Outcome {
         id: record.id,
         task: record.task,
         queue: record.queue,
@@ -234,7 +277,8 @@ fn outcome(record: Record, rules: &Rules) -> Outcome {
         worker: Arc::clone(&rules.worker),
         result: None,
         error: None,
-    }
+    };
+    (outcome, record.options.unique)
 }
 
 #[cfg(test)]

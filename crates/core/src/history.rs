@@ -21,6 +21,8 @@ pub enum Cause {
     Panicked,
     /// The attempt ran longer than its time limit.
     TimedOut,
+    /// The attempt was still running at the job's deadline.
+    DeadlineExceeded,
     /// The worker that held the job vanished.
     WorkerLost,
     /// No worker that saw the job knew its task.

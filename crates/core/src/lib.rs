@@ -26,6 +26,7 @@
 
 mod decide;
 mod duration;
+mod headers;
 mod history;
 mod id;
 mod lease;
@@ -38,14 +39,18 @@ mod state;
 mod task;
 mod task_error;
 mod time;
+mod unique;
 
 pub use decide::{Ending, Rules, Transition, decide};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use headers::{HeaderError, Headers, MAX_HEADER_BYTES};
 pub use history::{Cause, Incident, MAX_ERROR_BYTES, MAX_INCIDENTS};
 pub use id::{JobId, JobIdError};
 pub use lease::{Fence, Generation, Incarnation, Lease};
 pub use name::{MAX_NAME_BYTES, NameError, Namespace, QueueName, TaskName};
-pub use options::{DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Priority, PriorityError, TaskOptions};
+pub use options::{
+    DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Priority, PriorityError, TaskOptions,
+};
 pub use outcome::{Outcome, OutcomeError};
 pub use record::{Record, RecordError};
 pub use retry::{DEFAULT_RETRIES, RetryPolicy};
@@ -53,3 +58,4 @@ pub use state::State;
 pub use task::{Task, TaskResult};
 pub use task_error::{TaskError, Verdict};
 pub use time::Timestamp;
+pub use unique::{MAX_UNIQUE_BYTES, UniqueKey, UniqueKeyError};

@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::headers::Headers;
 use crate::retry::RetryPolicy;
+use crate::unique::UniqueKey;
 
 /// How long the end of a job, with its result, can be read unless something else is said.
 pub const DEFAULT_RESULT_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// How long dead jobs are kept unless something else is said: 90 days.
+pub const DEFAULT_DEAD_TTL: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The largest payload that is accepted, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
@@ -23,6 +28,10 @@ pub struct Priority(u8);
 pub struct PriorityError(u8);
 
 impl Priority {
+    /// All priorities, 0 first.
+    pub const ALL: [Self; 10] =
+        [Self(0), Self(1), Self(2), Self(3), Self(4), Self(5), Self(6), Self(7), Self(8), Self(9)];
+
     /// Checks a priority.
     ///
     /// # Errors
@@ -69,6 +78,8 @@ pub struct TaskOptions {
     pub timeout: Option<Duration>,
     /// How long the end of a job can be read; zero keeps nothing.
     pub result_ttl: Duration,
+    /// How long its dead jobs are kept, to be looked at and retried.
+    pub dead_ttl: Duration,
 }
 
 impl Default for TaskOptions {
@@ -78,6 +89,7 @@ impl Default for TaskOptions {
             retry: RetryPolicy::default(),
             timeout: None,
             result_ttl: DEFAULT_RESULT_TTL,
+            dead_ttl: DEFAULT_DEAD_TTL,
         }
     }
 }
@@ -124,6 +136,13 @@ impl TaskOptions {
         self.result_ttl = ttl;
         self
     }
+
+    /// Sets how long its dead jobs are kept.
+    #[must_use]
+    pub fn dead_ttl(mut self, ttl: Duration) -> Self {
+        self.dead_ttl = ttl;
+        self
+    }
 }
 
 /// What one job says differently from its task. Empty for most jobs, and then it takes no room in the record.
@@ -140,6 +159,18 @@ pub struct JobOptions {
     /// How long the end can be read, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_ttl_ms: Option<u64>,
+    /// No attempt begins later than this many milliseconds after the store accepted the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+    /// The job must have ended this many milliseconds after the store accepted it: what runs then is given up, and it is dead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// The key that no other unfinished job may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique: Option<UniqueKey>,
+    /// What travels with the job beside its arguments.
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    pub headers: Headers,
 }
 
 impl JobOptions {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::id::JobId;
 use crate::name::{QueueName, TaskName};
+use crate::record::Record;
 use crate::state::State;
 use crate::time::Timestamp;
 
@@ -61,6 +62,25 @@ const RESULT: u8 = 1;
 const ERROR: u8 = 2;
 
 impl Outcome {
+    /// The end of a job that nobody held: `by` somebody, and why.
+    #[must_use]
+    pub fn of_waiting(record: &Record, state: State, by: &str, error: &str, now: Timestamp) -> Self {
+        Self {
+            id: record.id.clone(),
+            task: record.task.clone(),
+            queue: record.queue.clone(),
+            state,
+            attempt: record.attempt,
+            failures: record.failures,
+            losses: record.losses,
+            enqueued_at: record.enqueued_at,
+            finished_at: now,
+            worker: by.into(),
+            result: None,
+            error: Some(error.to_owned()),
+        }
+    }
+
     /// The compact form, without the id, which is the key of an end wherever it is kept: a version, a letter for the state, three
     /// counters of 4 bytes, two instants of 6, then the names of task, queue and worker, each behind its length, and the result or the
     /// error behind a letter that says which.

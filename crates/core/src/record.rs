@@ -15,6 +15,8 @@
 //! | 20, 21 | length of the task's and of the queue's name; 0 is the queue `default` |
 //! | then | task, queue, optional section (length in 4 bytes, JSON), payload |
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Incident, MAX_INCIDENTS};
@@ -110,6 +112,18 @@ impl Record {
             history: Vec::new(),
             payload,
         }
+    }
+
+    /// When it is too late for an attempt to begin; `None` if it never is.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.options.expires_ms.map(|after| self.enqueued_at.after(Duration::from_millis(after)))
+    }
+
+    /// When the job must have ended; `None` if it may take any time.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.options.deadline_ms.map(|after| self.enqueued_at.after(Duration::from_millis(after)))
     }
 
     /// Adds an incident and forgets the oldest above [`MAX_INCIDENTS`].

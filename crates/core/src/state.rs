@@ -85,8 +85,8 @@ impl State {
 
     /// The letter that stands for a stored state in a record.
     ///
-    /// `Running` has none: a hand-out does not rewrite the record, it is noted beside the worker. Ended jobs but the
-    /// dead have no record.
+    /// `Running` has none: a hand-out does not rewrite the record, it is noted beside the worker. Of the jobs that have ended only the
+    /// dead have a record, and the revoked for as long as their id stands in the middle of a list.
     #[must_use]
     pub fn letter(self) -> Option<u8> {
         match self {
@@ -95,7 +95,8 @@ impl State {
             Self::Retry => Some(b'T'),
             Self::Dead => Some(b'D'),
             Self::Parked => Some(b'P'),
-            Self::Running | Self::Succeeded | Self::Revoked | Self::Expired => None,
+            Self::Revoked => Some(b'R'),
+            Self::Running | Self::Succeeded | Self::Expired => None,
         }
     }
 
@@ -103,7 +104,6 @@ impl State {
     pub(crate) fn end_letter(self) -> u8 {
         match self {
             Self::Succeeded => b'O',
-            Self::Revoked => b'R',
             Self::Expired => b'E',
             other => other.letter().unwrap_or(b'?'),
         }

@@ -7,23 +7,26 @@ local MAX_LOOKS = 1000
 
 -- What a call for jobs reads of its keys and arguments.
 --
--- keys: meta, queues, unreadable; then for each queue its ready, suspects and wake lists; from KEYS[7].
--- arguments: lease, max_jobs, max_bytes, holds_nothing, queue_count; then the names of the queues, the first one first; from
---   ARGV[4].
+-- keys: meta, queues, unreadable; then for each queue its lists, see lib/queue.lua; from KEYS[7].
+-- arguments: lease, max_jobs, max_bytes, holds_nothing, lowest_first, queue_count; then the names of the queues, the first one
+--   first; from ARGV[4].
 local function read_request()
   local request = {
     meta = KEYS[7], queues = KEYS[8], unreadable = KEYS[9],
     lease = tonumber(ARGV[4]), max_jobs = tonumber(ARGV[5]), max_bytes = tonumber(ARGV[6]), holds_nothing = ARGV[7] == '1',
     open = {},
   }
-  local queue_count = tonumber(ARGV[8])
-  request.next_key, request.next_arg = 10 + 3 * queue_count, 9 + queue_count
+  local lowest_first, queue_count = ARGV[8] == '1', tonumber(ARGV[9])
+  request.next_key, request.next_arg = 10 + LISTS * queue_count, 10 + queue_count
   for place = 1, queue_count do
-    local name, list = ARGV[8 + place], 7 + 3 * place
-    if redis.call('HGET', request.queues, name) ~= '1' then
-      request.open[#request.open + 1] = {
-        name = name, ready = KEYS[list], suspects = KEYS[list + 1], wake = KEYS[list + 2],
-      }
+    local name, lists = ARGV[9 + place], lists_of(10, place)
+    local value = redis.call('HGET', request.queues, name)
+    if not is_paused(value) then
+      local queue = {name = name, ready = {}, suspects = KEYS[lists + SUSPECTS], wake = KEYS[lists + WAKE]}
+      for at, level in ipairs(levels_of(value, lowest_first)) do
+        queue.ready[at] = KEYS[lists + 1 + level]
+      end
+      request.open[#request.open + 1] = queue
     end
   end
   return request
@@ -34,6 +37,16 @@ local function pass_on(request)
   for _, queue in ipairs(request.open) do
     wake(queue.wake)
   end
+end
+
+-- Whether anything is ready in a queue, suspects aside.
+local function has_ready(queue)
+  for _, list in ipairs(queue.ready) do
+    if redis.call('LLEN', list) > 0 then
+      return true
+    end
+  end
+  return false
 end
 
 -- How many suspects each queue has, and whether a token waits for somebody.
@@ -95,6 +108,10 @@ local function hand_out(request, running, jobs, counts, leases, incarnation, now
           taken[2 * count + 1], taken[2 * count + 2] = id, record
           noted[places + 1], noted[places + 2] = id, token
           count, places = count + 1, places + 2
+        elseif state == REVOKED then
+          -- It ended long ago; its id stood here, where nobody could take it out cheaply.
+          redis.call('HDEL', jobs, id)
+          redis.call('HINCRBY', counts, 'gone:' .. queue.name, -1)
         end
       end
       used = at
@@ -113,12 +130,12 @@ local function hand_out(request, running, jobs, counts, leases, incarnation, now
   end
 
   -- Answers false when the queue has no more, or the call must end.
-  local function take_chunk(queue)
+  local function take_chunk(queue, list)
     local room = math.min(CHUNK, max_jobs - count)
     if room <= 0 or bytes >= max_bytes or looks >= MAX_LOOKS then
       return false
     end
-    local ids = redis.call('LRANGE', queue.ready, 0, room - 1)
+    local ids = redis.call('LRANGE', list, 0, room - 1)
     local look_at = #ids
     if look_at == 0 then
       return false
@@ -129,7 +146,7 @@ local function hand_out(request, running, jobs, counts, leases, incarnation, now
       look_at = math.max(1, math.min(look_at, math.floor(max_bytes / size)))
     end
     local used = consider(ids, redis.call('HMGET', jobs, unpack(ids, 1, look_at)), look_at, queue)
-    redis.call('LTRIM', queue.ready, used, -1)
+    redis.call('LTRIM', list, used, -1)
     return used == look_at
   end
 
@@ -140,7 +157,9 @@ local function hand_out(request, running, jobs, counts, leases, incarnation, now
   end
   if count == 0 then
     for _, queue in ipairs(request.open) do
-      while take_chunk(queue) do
+      for _, list in ipairs(queue.ready) do
+        while take_chunk(queue, list) do
+        end
       end
     end
   end
@@ -153,7 +172,7 @@ local function hand_out(request, running, jobs, counts, leases, incarnation, now
   -- pass it on for suspects alone, which it may not take: it would wake itself for ever.
   local more, suspects = '0', '0'
   for _, queue in ipairs(request.open) do
-    local ready = redis.call('LLEN', queue.ready) > 0
+    local ready = has_ready(queue)
     if ready then
       more = '1'
     end

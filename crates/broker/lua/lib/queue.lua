@@ -1,4 +1,12 @@
--- Lists, wake tokens and the next due time.
+-- Lists, levels, wake tokens and the next due time.
+
+-- The keys of a queue stand together: its ready lists, of priority 0 to 9, then its suspects, then its wake list.
+local SUSPECTS, WAKE, LISTS = 11, 12, 12
+
+-- The place before the first list of the queue number `place`, the first of them having its first list at KEYS[first].
+local function lists_of(first, place)
+  return first - 1 + LISTS * (place - 1)
+end
 
 -- Values in one command: unpack fails near 8,000 of them, and what was popped would then be lost.
 local VALUES = 100
@@ -14,6 +22,47 @@ end
 local function wake(list)
   if redis.call('LLEN', list) == 0 then
     redis.call('RPUSH', list, '1')
+  end
+end
+
+-- The value of a queue in `queues` is `1` (paused) or `0`, and then a digit for each priority other than 5 that it has ever
+-- used, so that nobody looks at ten lists where one is in use.
+local function is_paused(value)
+  return value and string.byte(value, 1) == 49
+end
+
+-- The priorities a queue has used, the most urgent first, or the least urgent.
+local function levels_of(value, lowest_first)
+  local levels = {5}
+  if value and #value > 1 then
+    for at = 2, #value do
+      levels[at] = string.byte(value, at) - 48
+    end
+    table.sort(levels, function(a, b)
+      if lowest_first then
+        return a < b
+      end
+      return a > b
+    end)
+  end
+  return levels
+end
+
+-- Notes that a queue uses a priority.
+local function use_level(queues, name, level)
+  if level == 5 then
+    return
+  end
+  local value, digit = redis.call('HGET', queues, name) or '0', string.char(48 + level)
+  if not string.find(value, digit, 2, true) then
+    redis.call('HSET', queues, name, value .. digit)
+  end
+end
+
+-- Wakes a worker for each queue whose place is a key of `touched`.
+local function wake_queues(touched, first)
+  for place in pairs(touched) do
+    wake(KEYS[lists_of(first, place) + WAKE])
   end
 end
 

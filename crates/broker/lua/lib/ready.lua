@@ -1,21 +1,15 @@
 -- How a waiting job becomes ready: the tail of promote, release and retry_dead.
---
--- The keys of queue number n are ready, suspects and wake, from KEYS[base + 3 * n - 2].
 
--- Writes the record as ready and puts the id at the end of its queue, or of the queue's suspects.
-local function put_ready(jobs, id, record, base, queue)
+-- Writes the record as ready and puts the id at the end of its queue, or of the queue's suspects. `lists` is the place before
+-- the first list of the queue.
+local function put_ready(queues, name, jobs, id, record, lists)
   redis.call('HSET', jobs, id, record)
-  local list = base + 3 * queue - 2
   if is_suspect(record) then
-    list = list + 1
-  end
-  redis.call('RPUSH', KEYS[list], id)
-end
-
--- Wakes a worker for each queue whose number is a key of `touched`.
-local function wake_queues(touched, base)
-  for queue in pairs(touched) do
-    wake(KEYS[base + 3 * queue])
+    redis.call('RPUSH', KEYS[lists + SUSPECTS], id)
+  else
+    local level = priority_of(record)
+    use_level(queues, name, level)
+    redis.call('RPUSH', KEYS[lists + 1 + level], id)
   end
 end
 

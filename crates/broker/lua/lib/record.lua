@@ -14,8 +14,9 @@ local function instant(bytes, first)
   return millis
 end
 
--- Byte 13 of every record, `1`; byte 14 of one that is ready or running, `Q`; the bytes in front of the names.
-local FORMAT, QUEUED, SHORTEST = 49, 81, 22
+-- Byte 13 of every record, `1`; byte 14 of one that is ready or running, `Q`, and of one that was revoked while its id stood in a
+-- list, `R`; the bytes in front of the names.
+local FORMAT, QUEUED, REVOKED, SHORTEST = 49, 81, 82, 22
 
 -- Whether the bytes are a record of format 1, as far as scripts must know.
 local function is_readable(record)
@@ -26,7 +27,16 @@ local function is_suspect(record)
   return math.floor(string.byte(record, 15) / 16) % 2 == 1
 end
 
+local function priority_of(record)
+  return math.min(string.byte(record, 15) % 16, 9)
+end
+
+-- The same record, in another state since the stamped instant.
+local function in_state(record, letter, stamped)
+  return string.sub(record, 1, 6) .. stamped .. string.sub(record, 13, 13) .. letter .. string.sub(record, 15)
+end
+
 -- The same record, ready since the stamped instant.
 local function made_ready(record, stamped)
-  return string.sub(record, 1, 6) .. stamped .. string.sub(record, 13, 13) .. 'Q' .. string.sub(record, 15)
+  return in_state(record, 'Q', stamped)
 end

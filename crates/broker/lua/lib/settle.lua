@@ -1,24 +1,26 @@
 -- Ending deliveries: the body of settle and of exchange.
 --
--- keys: lost, dead, parked, ends, keeps; then for each queue its ready, suspects and wake lists, for each task its parked set, for
--- each time to keep ends its list of ended jobs; from KEYS[first_key].
+-- keys: lost, dead, parked, ends, keeps, burials, unique, revoked, queues; then for each queue its lists, see lib/queue.lua, for each
+-- task its parked set, for each time to keep ends its list of ended jobs; from KEYS[first_key].
 -- arguments: channel, queue_count, task_count, keep_count, run_count, job_count; then the names of the queues and of the
 -- tasks, the times in ms; then for each run its token, its way and how many jobs it has; then the ids, run by run; then
 -- the values of the ways, run by run; from ARGV[first_arg]. A run is jobs that leave one hand-out by one way:
 --   `-` (removed; its end is not kept), `=n` (removed; its end is kept as long as the n-th time says; outcome), or `w`,
---   and then for each job: retry, queue, delay, record · dead, queue, record, place of the time or 0, outcome · requeue,
---   queue, record · park, queue, task, record. Queue and task are places, and a record lacks its second stamp.
+--   and then for each job: finish, unique key, place of the time or 0, outcome · retry, queue, delay, record · dead, queue,
+--   record, retention, unique key, place of the time or 0, outcome · requeue, queue, record · park, queue, task, record.
+--   Queue and task are places, a record lacks its second stamp, and an unkept end has no outcome.
 
 local function read_settlements(first_key, first_arg)
   local a = first_arg
   local batch = {
     lost = KEYS[first_key], dead = KEYS[first_key + 1], parked = KEYS[first_key + 2], ends = KEYS[first_key + 3],
-    known_keeps = KEYS[first_key + 4],
+    known_keeps = KEYS[first_key + 4], burials = KEYS[first_key + 5], unique = KEYS[first_key + 6],
+    revoked = KEYS[first_key + 7], known_queues = KEYS[first_key + 8],
     channel = ARGV[a], queues = tonumber(ARGV[a + 1]), tasks = tonumber(ARGV[a + 2]), keeps = tonumber(ARGV[a + 3]),
     runs = tonumber(ARGV[a + 4]), jobs = tonumber(ARGV[a + 5]),
-    first_list = first_key + 5, first_queue = a + 6,
+    first_list = first_key + 9, first_queue = a + 6,
   }
-  batch.first_task_key = batch.first_list + 3 * batch.queues
+  batch.first_task_key = batch.first_list + LISTS * batch.queues
   batch.first_ended = batch.first_task_key + batch.tasks
   batch.next_key = batch.first_ended + batch.keeps
   batch.first_task = batch.first_queue + batch.queues
@@ -32,6 +34,7 @@ end
 -- Fails with WRONGTYPE, before anything is written, if a key is of another kind.
 local function check_settlements(batch, jobs, counts)
   redis.call('HLEN', jobs)
+  batch.revoking = redis.call('HLEN', batch.revoked) > 0
   if batch.keeps > 0 then
     redis.call('HLEN', batch.ends)
     redis.call('SCARD', batch.known_keeps)
@@ -41,11 +44,14 @@ local function check_settlements(batch, jobs, counts)
     redis.call('ZCARD', batch.dead)
     redis.call('HLEN', counts)
     redis.call('SCARD', batch.parked)
+    redis.call('ZCARD', batch.burials)
+    redis.call('HLEN', batch.known_queues)
     expect_lists(batch.first_list, batch.first_task_key - 1)
     for at = batch.first_task_key, batch.first_ended - 1 do
       redis.call('ZCARD', KEYS[at])
     end
   end
+  redis.call('HLEN', batch.unique)
 end
 
 -- The places of the jobs that are not held under their token, and how many those are.
@@ -67,31 +73,22 @@ local function find_strangers(batch, running)
   return strangers, count
 end
 
--- Applies what is held, and answers a letter for each job, D (done) or N (not held), or '' if all were.
+-- Applies what is held, and answers a letter for each job, D (done), N (not held) or R (still held: it was revoked, and this is no
+-- end), or '' if all were done.
 local function settle_jobs(batch, running, jobs, scheduled, counts, now)
   local strangers, strange = find_strangers(batch, running)
+  local refused = {}
   local next_value, stamped = batch.first_value, stamp(now)
   local earliest = batch.queues > 0 and next_due(scheduled) or math.huge
-  -- For each time to keep ends: the stamp of its end, and what was kept until then.
-  local until_when, kept = {}, {}
+  batch.kept_ends = begin_ends(batch.ends, batch.known_keeps, batch.first_ended, batch.first_keep)
 
   local function value()
     next_value = next_value + 1
     return ARGV[next_value - 1]
   end
 
-  local function list_of(queue, which)
-    return KEYS[batch.first_list + 3 * (queue - 1) + which - 1]
-  end
-
-  local function keep_end(place, id, outcome, ended)
-    if not kept[place] then
-      until_when[place] = stamp(math.min(now + tonumber(ARGV[batch.first_keep + place - 1]), LATEST))
-      kept[place] = {}
-    end
-    kept[place][#kept[place] + 1] = id
-    ended[#ended + 1] = id
-    ended[#ended + 1] = until_when[place] .. outcome
+  local function queue_name(queue)
+    return ARGV[batch.first_queue + queue - 1]
   end
 
   local function store(id, record)
@@ -101,10 +98,22 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
   end
 
   local function count(state, queue)
-    redis.call('HINCRBY', counts, state .. ':' .. ARGV[batch.first_queue + queue - 1], 1)
+    redis.call('HINCRBY', counts, state .. ':' .. queue_name(queue), 1)
   end
 
   local ways = {}
+
+  function ways.finish(id, held)
+    local key, place = value(), tonumber(value())
+    local outcome = place > 0 and value()
+    if held then
+      redis.call('HDEL', jobs, id)
+      free_key(batch.unique, key, id)
+      if outcome then
+        keep_end(batch.kept_ends, place, id, outcome, now)
+      end
+    end
+  end
 
   function ways.retry(id, held)
     local queue, delay, record = tonumber(value()), tonumber(value()), value()
@@ -117,35 +126,39 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
     count('scheduled', queue)
     if due < earliest then
       earliest = due
-      wake(list_of(queue, 3))
+      wake(KEYS[lists_of(batch.first_list, queue) + WAKE])
     end
   end
 
-  function ways.dead(id, held, ended)
-    local queue, record, place = tonumber(value()), value(), tonumber(value())
+  function ways.dead(id, held)
+    local queue, record, retention, key, place = tonumber(value()), value(), tonumber(value()), value(), tonumber(value())
     local outcome = place > 0 and value()
     if not held then
       return
     end
     store(id, record)
     redis.call('ZADD', batch.dead, whole(now), id)
+    redis.call('ZADD', batch.burials, whole(math.min(now + retention, LATEST)), id)
     count('dead', queue)
+    free_key(batch.unique, key, id)
     if outcome then
-      keep_end(place, id, outcome, ended)
+      keep_end(batch.kept_ends, place, id, outcome, now)
     end
   end
 
   function ways.requeue(id, held)
     local queue, record = tonumber(value()), value()
     if held then
+      local lists = lists_of(batch.first_list, queue)
       record = store(id, record)
       if is_suspect(record) then
         -- Behind the others: one that nobody can finish must not keep them waiting.
-        redis.call('RPUSH', list_of(queue, 2), id)
+        redis.call('RPUSH', KEYS[lists + SUSPECTS], id)
       else
-        redis.call('LPUSH', list_of(queue, 1), id)
+        use_level(batch.known_queues, queue_name(queue), priority_of(record))
+        redis.call('LPUSH', KEYS[lists + 1 + priority_of(record)], id)
       end
-      wake(list_of(queue, 3))
+      wake(KEYS[lists + WAKE])
     end
   end
 
@@ -157,6 +170,15 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
       redis.call('SADD', batch.parked, ARGV[batch.first_task + task - 1])
       count('parked', queue)
     end
+  end
+
+  -- Whether a job that was revoked would go on: its holder is told, and ends it.
+  local function goes_on(at, way)
+    if not batch.revoking or way == 'finish' or way == 'dead' then
+      return false
+    end
+    refused[at] = redis.call('HEXISTS', batch.revoked, ARGV[at]) == 1 or nil
+    return refused[at]
   end
 
   -- Removes the records of a run, those of strangers excepted.
@@ -176,55 +198,42 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
 
   local id = batch.first_id
   for run = batch.first_run, batch.first_id - 1, 3 do
-    local way, last, ended = ARGV[run + 1], id + tonumber(ARGV[run + 2]) - 1, {}
+    local way, last = ARGV[run + 1], id + tonumber(ARGV[run + 2]) - 1
     if way == 'w' then
       for at = id, last do
-        ways[value()](ARGV[at], not strangers[at], ended)
+        local chosen, held = value(), not strangers[at]
+        ways[chosen](ARGV[at], held and not goes_on(at, chosen))
       end
     else
       local place = tonumber(string.sub(way, 2))
       for at = id, place and last or 0 do
         local outcome = value()
         if not strangers[at] then
-          keep_end(place, ARGV[at], outcome, ended)
+          keep_end(batch.kept_ends, place, ARGV[at], outcome, now)
         end
       end
       remove(id, last)
     end
-    in_chunks('HSET', batch.ends, ended)
     id = last + 1
   end
 
-  -- Every job of the call leaves the hands of this holder, whatever its way.
+  -- Every job that was held leaves the hands of this holder, whatever its way; one that was revoked, only by its end.
   local letters = {}
-  if strange == 0 then
+  if strange == 0 and not next(refused) then
     for first = batch.first_id, batch.first_value - 1, VALUES do
       redis.call('HDEL', running, unpack(ARGV, first, math.min(first + VALUES - 1, batch.first_value - 1)))
+    end
+    if batch.revoking then
+      in_chunks('HDEL', batch.revoked, {unpack(ARGV, batch.first_id, batch.first_value - 1)})
     end
   else
     local released = {}
     for at = batch.first_id, batch.first_value - 1 do
-      letters[#letters + 1] = strangers[at] and 'N' or 'D'
-      released[#released + 1] = not strangers[at] and ARGV[at] or nil
+      letters[#letters + 1] = strangers[at] and 'N' or refused[at] and 'R' or 'D'
+      released[#released + 1] = not strangers[at] and not refused[at] and ARGV[at] or nil
     end
     in_chunks('HDEL', running, released)
-  end
-
-  for place, ids in pairs(kept) do
-    local names = table.concat(ids, ' ')
-    redis.call('RPUSH', KEYS[batch.first_ended + place - 1], until_when[place] .. names)
-    -- Twice as many as came may go, so that what is over never piles up behind a clean-up that comes every few minutes.
-    expire_ends(batch.ends, KEYS[batch.first_ended + place - 1], now, 2 * #ids)
-    redis.call('SADD', batch.known_keeps, ARGV[batch.first_keep + place - 1])
-    batch.news = batch.news and batch.news .. ' ' .. names or names
+    in_chunks('HDEL', batch.revoked, released)
   end
   return table.concat(letters)
-end
-
--- Tells who waits that ends can be read. The last command, and it may fail: a user without the right to publish costs
--- waiting callers 5 seconds, no more.
-local function announce(batch)
-  if batch.news then
-    redis.pcall('PUBLISH', batch.channel, batch.news)
-  end
 end

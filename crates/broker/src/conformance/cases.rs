@@ -26,6 +26,37 @@ macro_rules! conformance_suite {
                 a_refused_id_leaves_the_rest_of_its_batch
                 a_start_in_the_past_is_ready_at_once
             }
+            priorities {
+                urgent_jobs_come_first
+                the_least_urgent_come_first_when_asked_for
+                priorities_do_not_reorder_queues
+                a_priority_stays_with_its_job
+            }
+            unique {
+                a_unique_key_is_held_until_its_job_ends
+                every_end_frees_a_unique_key
+                the_first_of_a_batch_gets_the_unique_key
+                a_refusal_leaves_nothing_of_the_job
+                a_retried_job_takes_its_key_again
+                a_stale_settlement_frees_no_key
+            }
+            control {
+                a_revoked_ready_job_never_starts
+                a_revoked_scheduled_job_never_starts
+                a_revoked_parked_job_never_starts
+                a_revoked_suspect_never_starts
+                the_worker_of_a_revoked_job_is_told
+                a_revocation_ends_a_wait_for_orders
+                a_revoked_running_job_cannot_go_on
+                a_revocation_outlives_the_worker
+                a_job_of_a_condemned_worker_can_be_revoked
+                a_revocation_answers_for_each_id
+                the_id_of_a_revoked_job_is_in_use
+                a_revocation_ends_a_wait_for_the_result
+                a_purge_ends_what_is_ready
+                a_purge_is_bounded
+                only_dead_jobs_are_deleted
+            }
             exchange {
                 an_exchange_settles_and_fetches
                 an_exchange_that_brings_nothing_leaves_nothing_held

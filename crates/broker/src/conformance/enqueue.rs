@@ -155,7 +155,7 @@ pub async fn a_given_id_is_refused_while_a_job_has_it(context: Context) -> Outco
     worker.settle_one(&got[0], parking(&got[0], context.now())).await?;
     worker.settle_one(&got[1], death(&got[1], context.now())).await?;
     let again: Vec<_> = ["parked", "dead", "running", "ready", "scheduled"].map(|id| given(id, "q")).into();
-    assert_eq!(context.offer(again).await?, [IdInUse; 5]);
+    assert_eq!(context.offer(again).await?, vec![IdInUse; 5]);
     assert_eq!(context.jobs().await?.len(), 5);
     assert_eq!(context.queue("q").await?.ready, 1);
     Ok(())

@@ -10,6 +10,7 @@
 
 mod cases;
 mod context;
+pub mod control;
 pub mod drain;
 pub mod due;
 pub mod enqueue;
@@ -18,9 +19,11 @@ pub mod fetch;
 pub mod inspect;
 pub mod leases;
 pub mod payloads;
+pub mod priorities;
 pub mod results;
 pub mod sessions;
 pub mod settle;
+pub mod unique;
 pub mod upkeep;
 pub mod waiting;
 mod worker;
@@ -30,5 +33,6 @@ pub use context::{
     unregistered, with_payload, within,
 };
 pub use worker::{
-    Load, TestWorker, death, hand_back, lost, parking, registration, request, retry, settlement, success, success_kept,
+    Load, TestWorker, death, death_kept, hand_back, lost, parking, registration, request, retry, revocation,
+    settlement, success, success_kept,
 };

@@ -3,7 +3,7 @@
 use celeriac_core::{Fence, JobId, State, Transition};
 
 use super::context::{Context, Outcome, expect_session_lost, job, seconds};
-use super::worker::{death, hand_back, parking, retry, settlement, success, success_kept};
+use super::worker::{death, death_kept, hand_back, parking, retry, settlement, success, success_kept};
 use crate::{Holder, MAX_BATCH_JOBS, Settled, Settlement};
 
 /// Success removes the record and keeps the end, which can be read at once.
@@ -77,8 +77,7 @@ pub async fn a_dead_job_without_an_end_is_still_listed(context: Context) -> Outc
     let id = context.enqueue_one(job("q")).await?;
     let worker = context.worker().await?;
     let delivery = worker.fetch_one("q").await?;
-    let Transition::DeadLetter { record, outcome, .. } = death(&delivery, context.now()) else { panic!("not dead") };
-    worker.settle_one(&delivery, Transition::DeadLetter { record, outcome, keep: seconds(0) }).await?;
+    worker.settle_one(&delivery, death_kept(&delivery, context.now(), seconds(60), seconds(0))).await?;
     context.expect_only_in(&id, State::Dead).await?;
     assert_eq!(context.broker.result(&id).await?, None);
     Ok(())

@@ -1,10 +1,12 @@
 //! Cases of what keeps a store in order: parked jobs, dead jobs, pauses and clean-up.
 
+use std::time::Duration;
+
 use celeriac_core::{JobId, State};
 
 use super::context::{Context, Outcome, expect_session_lost, given, job, job_of, queue_name, seconds, task_name};
-use super::worker::{TestWorker, death, parking};
-use crate::Acceptance;
+use super::worker::{TestWorker, death_kept, parking};
+use crate::{Acceptance, Retried};
 
 async fn park_all(context: &Context, worker: &TestWorker) -> Outcome {
     for delivery in worker.fetch(&["q"], 100).await? {
@@ -14,9 +16,16 @@ async fn park_all(context: &Context, worker: &TestWorker) -> Outcome {
     Ok(())
 }
 
+const NOT_DEAD: Retried = Retried::NotDead;
+
 async fn kill_all(context: &Context, worker: &TestWorker) -> Outcome {
+    kill_all_for(context, worker, seconds(3600)).await
+}
+
+/// Lets all jobs die, to be kept for a time.
+async fn kill_all_for(context: &Context, worker: &TestWorker, retention: Duration) -> Outcome {
     for delivery in worker.fetch(&["q"], 100).await? {
-        worker.settle_one(&delivery, death(&delivery, context.now())).await?;
+        worker.settle_one(&delivery, death_kept(&delivery, context.now(), retention, retention)).await?;
         context.advance(seconds(1));
     }
     Ok(())
@@ -80,7 +89,7 @@ pub async fn a_dead_job_is_retried_by_hand(context: Context) -> Outcome {
     context.expect_only_in(&id, State::Dead).await?;
     assert!(context.broker.result(&id).await?.is_some());
     context.advance(seconds(5));
-    assert_eq!(context.broker.retry_dead(std::slice::from_ref(&id)).await?, [true]);
+    assert_eq!(context.broker.retry_dead(std::slice::from_ref(&id)).await?, [Retried::Done]);
     let view = context.expect_only_in(&id, State::Queued).await?;
     assert_eq!((view.failures, view.losses, view.suspect, view.attempt), (0, 0, false, 3));
     assert_eq!(view.since, context.now());
@@ -96,7 +105,8 @@ pub async fn only_dead_jobs_are_retried_by_hand(context: Context) -> Outcome {
     kill_all(&context, &worker).await?;
     let ready = context.enqueue_one(job("q")).await?;
     let ids = [sent[1].clone(), ready, JobId::generate(), sent[1].clone(), sent[0].clone()];
-    assert_eq!(context.broker.retry_dead(&ids).await?, [true, false, false, false, true]);
+    use Retried::{Done, NotDead};
+    assert_eq!(context.broker.retry_dead(&ids).await?, [Done, NotDead, NotDead, NotDead, Done]);
     let queue = context.queue("q").await?;
     assert_eq!((queue.ready, queue.dead), (3, 0));
     assert!(context.broker.retry_dead(&[]).await?.is_empty());
@@ -106,18 +116,21 @@ pub async fn only_dead_jobs_are_retried_by_hand(context: Context) -> Outcome {
 /// A clean-up removes dead jobs past their retention, no younger ones, and no more than it may.
 pub async fn a_clean_up_removes_old_dead_jobs(context: Context) -> Outcome {
     let worker = context.worker().await?;
+    let long = context.enqueue_one(job("q")).await?;
+    kill_all_for(&context, &worker, seconds(7200)).await?;
     let old = context.enqueue((0..3).map(|_| job("q"))).await?;
-    kill_all(&context, &worker).await?;
-    context.advance(seconds(3600));
+    kill_all_for(&context, &worker, seconds(1800)).await?;
+    assert_eq!(context.broker.prune(10).await?.dead, 0);
+    context.advance(seconds(1800));
     let young = context.enqueue_one(job("q")).await?;
-    kill_all(&context, &context.worker().await?).await?;
-    assert_eq!(context.broker.prune(seconds(7200), 10).await?.dead, 0);
-    assert_eq!(context.broker.prune(seconds(1800), 2).await?.dead, 2);
-    assert_eq!(context.broker.prune(seconds(1800), 2).await?.dead, 1);
-    assert_eq!(context.broker.prune(seconds(1800), 2).await?.dead, 0);
+    kill_all_for(&context, &context.worker().await?, seconds(1800)).await?;
+    assert_eq!(context.broker.prune(2).await?.dead, 2);
+    assert_eq!(context.broker.prune(2).await?.dead, 1);
+    assert_eq!(context.broker.prune(2).await?.dead, 0);
+    assert_eq!(context.job(&long).await?.state, State::Dead);
     assert_eq!(context.job(&young).await?.state, State::Dead);
-    assert_eq!(context.queue("q").await?.dead, 1);
-    assert_eq!(context.broker.retry_dead(&old).await?, [false; 3]);
+    assert_eq!(context.queue("q").await?.dead, 2);
+    assert_eq!(context.broker.retry_dead(&old).await?, [NOT_DEAD; 3]);
     Ok(())
 }
 
@@ -130,7 +143,7 @@ pub async fn a_clean_up_leaves_the_living(context: Context) -> Outcome {
     worker.settle_one(&parked, parking(&parked, context.now())).await?;
     context.advance(seconds(60));
     context.broker.heartbeat(&worker.session).await?;
-    assert_eq!(context.broker.prune(seconds(0), 100).await?, crate::Pruned::default());
+    assert_eq!(context.broker.prune(100).await?, crate::Pruned::default());
     let queue = context.queue("q").await?;
     assert_eq!((queue.ready, queue.running, queue.parked), (1, 1, 1));
     assert_eq!(worker.held().await?, [(running.record.id, running.lease.fence)]);
@@ -192,7 +205,7 @@ pub async fn a_clean_up_removes_workers_that_vanished(context: Context) -> Outco
         context.broker.heartbeat(&stays.session).await?;
     }
     expect_session_lost(&context.broker.heartbeat(&gone.session).await);
-    context.broker.prune(seconds(60), 100).await?;
+    context.broker.prune(100).await?;
     let listed: Vec<_> = context.broker.workers().await?.into_iter().map(|view| view.incarnation).collect();
     assert_eq!(listed, [stays.session.incarnation]);
     Ok(())
@@ -203,16 +216,11 @@ pub async fn a_pruned_id_is_free_again(context: Context) -> Outcome {
     context.enqueue([given("a", "q")]).await?;
     let worker = context.worker().await?;
     let delivery = worker.fetch_one("q").await?;
-    let transition = match death(&delivery, context.now()) {
-        celeriac_core::Transition::DeadLetter { record, outcome, .. } => {
-            celeriac_core::Transition::DeadLetter { record, outcome, keep: seconds(0) }
-        }
-        other => panic!("death is {other:?}"),
-    };
+    let transition = death_kept(&delivery, context.now(), seconds(5), seconds(0));
     worker.settle_one(&delivery, transition).await?;
     assert_eq!(context.offer(vec![given("a", "q")]).await?, [Acceptance::IdInUse]);
     context.advance(seconds(10));
-    assert_eq!(context.broker.prune(seconds(5), 10).await?.dead, 1);
+    assert_eq!(context.broker.prune(10).await?.dead, 1);
     assert_eq!(context.offer(vec![given("a", "q")]).await?, [Acceptance::Accepted]);
     Ok(())
 }

@@ -100,7 +100,7 @@ pub enum Load {
 #[must_use]
 pub fn request(queues: &[&str], max_jobs: usize, load: Load) -> FetchRequest {
     let queues = queues.iter().map(|queue| queue_name(queue)).collect();
-    FetchRequest { queues, max_jobs, holds_nothing: load == Load::Idle }
+    FetchRequest { holds_nothing: load == Load::Idle, ..FetchRequest::new(queues, max_jobs) }
 }
 
 /// A registration under a new incarnation.
@@ -138,7 +138,7 @@ pub fn success(delivery: &Delivery, now: Timestamp) -> Transition {
 #[must_use]
 pub fn success_kept(delivery: &Delivery, now: Timestamp, time: Duration) -> Transition {
     match success(delivery, now) {
-        Transition::Finish { outcome, .. } => Transition::Finish { outcome, keep: time },
+        Transition::Finish { outcome, unique, .. } => Transition::Finish { outcome, keep: time, unique },
         other => panic!("success is {other:?}"),
     }
 }
@@ -153,6 +153,21 @@ pub fn retry(delivery: &Delivery, now: Timestamp, delay: Duration) -> Transition
 #[must_use]
 pub fn death(delivery: &Delivery, now: Timestamp) -> Transition {
     failure(delivery, now, TaskError::permanent("bad card"))
+}
+
+/// A failure that is the last one; the record is kept for a time, and the end for another.
+#[must_use]
+pub fn death_kept(delivery: &Delivery, now: Timestamp, retention: Duration, keep: Duration) -> Transition {
+    match death(delivery, now) {
+        Transition::DeadLetter { record, outcome, .. } => Transition::DeadLetter { record, outcome, keep, retention },
+        other => panic!("death is {other:?}"),
+    }
+}
+
+/// The end of a job that was revoked while it ran.
+#[must_use]
+pub fn revocation(delivery: &Delivery, now: Timestamp) -> Transition {
+    decided(delivery, Ending::Revoked, now)
 }
 
 fn failure(delivery: &Delivery, now: Timestamp, error: TaskError) -> Transition {

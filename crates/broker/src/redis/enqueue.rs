@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use celeriac_core::{QueueName, Record, State};
+use celeriac_core::{Priority, QueueName, Record, State};
 
 use super::places::Places;
-use super::replies::{Reply, Status};
+use super::replies::{Reply, Status, job_id};
 use super::script::{self, Call};
 use super::store::RedisBroker;
 use crate::batch::{
@@ -16,18 +16,22 @@ use crate::error::BrokerError;
 impl RedisBroker {
     pub(super) async fn enqueue_batch(&self, batch: &Batch) -> Result<BatchAnswer, BrokerError> {
         check(batch)?;
-        let mut queues = Places::new();
-        let runs = runs(&batch.jobs, &mut queues);
-        let mut call = Call::new(&script::ENQUEUE, &self.enqueue_keys(batch, &queues));
+        let mut targets = Targets { queues: Places::new(), lists: Places::new() };
+        let runs = runs(&batch.jobs, &mut targets);
+        let mut call = Call::new(&script::ENQUEUE, &self.enqueue_keys(batch, &targets));
         call.arg(self.now_override())
             .arg(batch.lane.index)
             .arg(batch.number)
             .arg(batch.lane.made_at.as_millis())
             .arg(LANE_TTL.as_millis() as u64)
-            .arg(queues.len())
+            .arg(targets.queues.len())
+            .arg(targets.lists.len())
             .arg(runs.len());
-        for queue in queues.names() {
+        for queue in targets.queues.names() {
             call.arg(queue.as_str());
+        }
+        for (queue, priority) in targets.lists.names() {
+            call.arg(format!("{}:{}", targets.queues.place(queue), priority.get()));
         }
         for run in &runs {
             call.arg(&run.plan).arg(run.jobs);
@@ -37,15 +41,19 @@ impl RedisBroker {
             bytes.clear();
             write_unstamped(job, &mut bytes);
             call.arg(job.record.id.as_str()).arg(bytes.as_slice());
+            if let Some(unique) = &job.record.options.unique {
+                call.arg(unique.as_str());
+            }
         }
         answer(self.commands.call(&call).await?, batch.jobs.len())
     }
 
-    fn enqueue_keys(&self, batch: &Batch, queues: &Places<QueueName>) -> Vec<String> {
+    fn enqueue_keys(&self, batch: &Batch, targets: &Targets) -> Vec<String> {
         let keys = &self.keys;
         let mut list = vec![keys.jobs(), keys.queues(), keys.scheduled(), keys.counts()];
-        list.extend([keys.producer(&batch.lane.producer), keys.meta(), keys.ends()]);
-        list.extend(queues.names().iter().flat_map(|queue| [keys.ready(queue), keys.wake(queue)]));
+        list.extend([keys.producer(&batch.lane.producer), keys.meta(), keys.ends(), keys.unique()]);
+        list.extend(targets.queues.names().iter().map(|queue| keys.wake(queue)));
+        list.extend(targets.lists.names().iter().map(|(queue, priority)| keys.ready(queue, *priority)));
         list
     }
 }
@@ -68,22 +76,31 @@ struct Run {
     jobs: usize,
 }
 
-fn runs(jobs: &[NewJob], queues: &mut Places<QueueName>) -> Vec<Run> {
-    let alike =
-        |a: &NewJob, b: &NewJob| (a.start, a.id_origin, &a.record.queue) == (b.start, b.id_origin, &b.record.queue);
-    jobs.chunk_by(alike).map(|run| Run { plan: plan(&run[0], queues), jobs: run.len() }).collect()
+/// The queues of a batch, and their lists of one priority each.
+struct Targets {
+    queues: Places<QueueName>,
+    lists: Places<(QueueName, Priority)>,
 }
 
-/// What the script must know of a job beside its id and record; the short form, a place alone, is what most jobs have.
-fn plan(job: &NewJob, queues: &mut Places<QueueName>) -> String {
-    let place = queues.of(&job.record.queue);
+fn runs(jobs: &[NewJob], targets: &mut Targets) -> Vec<Run> {
+    let what = |job: &NewJob| (job.start, job.id_origin, job.record.priority, job.record.options.unique.is_some());
+    let alike = |a: &NewJob, b: &NewJob| what(a) == what(b) && a.record.queue == b.record.queue;
+    jobs.chunk_by(alike).map(|run| Run { plan: plan(&run[0], targets), jobs: run.len() }).collect()
+}
+
+/// What the script must know of a job beside its id and record; the short form, two places alone, is what most jobs have.
+fn plan(job: &NewJob, targets: &mut Targets) -> String {
+    let record = &job.record;
+    let place = targets.queues.of(&record.queue);
+    let list = targets.lists.of(&(record.queue.clone(), record.priority));
     let start = match job.start {
         Start::Now => String::new(),
         Start::After(delay) => format!("+{}", u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
         Start::At(due) => format!("@{}", due.as_millis()),
     };
     let given = if job.id_origin == IdOrigin::Given { "!" } else { "" };
-    format!("{place}{start}{given}")
+    let unique = if record.options.unique.is_some() { "~" } else { "" };
+    format!("{place}.{list}{start}{given}{unique}")
 }
 
 /// Appends the bytes to store, but for the stamps: a fresh job in the state in which it begins.
@@ -104,18 +121,26 @@ fn answer(mut reply: Reply, jobs: usize) -> Result<BatchAnswer, BrokerError> {
         return Ok(BatchAnswer::Gap);
     }
     let letters: String = reply.take()?;
+    let holders: String = reply.take()?;
     if letters.is_empty() {
         return Ok(BatchAnswer::Applied(vec![Acceptance::Accepted; jobs]));
     }
-    let acceptance = |letter| if letter == b'I' { Acceptance::IdInUse } else { Acceptance::Accepted };
-    Ok(BatchAnswer::Applied(letters.bytes().map(acceptance).collect()))
+    let mut holders = holders.split(' ');
+    let acceptances = letters.bytes().map(|letter| {
+        Ok(match letter {
+            b'I' => Acceptance::IdInUse,
+            b'U' => Acceptance::UniqueInUse { holder: job_id(holders.next().unwrap_or_default())? },
+            _ => Acceptance::Accepted,
+        })
+    });
+    Ok(BatchAnswer::Applied(acceptances.collect::<Result<_, BrokerError>>()?))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use celeriac_core::{JobId, TaskName, Timestamp};
+    use celeriac_core::{JobId, TaskName, Timestamp, UniqueKey};
 
     use super::*;
 
@@ -127,9 +152,12 @@ mod tests {
 
     #[test]
     fn a_plan_names_queue_start_and_origin() {
-        let mut queues = Places::new();
-        assert_eq!(plan(&job(Start::Now, IdOrigin::Generated), &mut queues), "1");
-        assert_eq!(plan(&job(Start::After(Duration::from_secs(1)), IdOrigin::Given), &mut queues), "1+1000!");
-        assert_eq!(plan(&job(Start::At(Timestamp::from_millis(7)), IdOrigin::Generated), &mut queues), "1@7");
+        let mut targets = Targets { queues: Places::new(), lists: Places::new() };
+        assert_eq!(plan(&job(Start::Now, IdOrigin::Generated), &mut targets), "1.1");
+        let mut urgent = job(Start::After(Duration::from_secs(1)), IdOrigin::Given);
+        urgent.record.priority = Priority::new(9).unwrap();
+        urgent.record.options.unique = UniqueKey::new("key").ok();
+        assert_eq!(plan(&urgent, &mut targets), "1.2+1000!~");
+        assert_eq!(plan(&job(Start::At(Timestamp::from_millis(7)), IdOrigin::Generated), &mut targets), "1.1@7");
     }
 }

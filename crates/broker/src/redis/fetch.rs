@@ -115,7 +115,7 @@ impl RedisBroker {
             return Ok(());
         }
         let keys = &self.keys;
-        let list = [keys.running(holder), keys.leases(), keys.unreadable(), keys.counts()];
+        let list = [keys.running(holder), keys.leases(), keys.unreadable(), keys.counts(), keys.revoked()];
         let mut call = Call::new(&script::SHELVE, &list);
         call.arg(self.now_override());
         for (id, fence, queue) in odd {
@@ -130,6 +130,7 @@ fn add_request(call: &mut Call, session: &Session, request: &FetchRequest) {
         .arg(request.max_jobs.min(MAX_BATCH_JOBS))
         .arg(MAX_BATCH_BYTES)
         .arg(u8::from(request.holds_nothing))
+        .arg(u8::from(request.lowest_first))
         .arg(request.queues.len());
     request.queues.iter().for_each(|queue| {
         call.arg(queue.as_str());

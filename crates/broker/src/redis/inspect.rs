@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use celeriac_core::{Fence, Incarnation, JobId, Outcome, QueueName, Record, State, TaskName, Timestamp};
+use celeriac_core::{Fence, Incarnation, JobId, Outcome, Priority, QueueName, Record, State, TaskName, Timestamp};
 use redis::{Pipeline, Value};
 
 use super::replies::{decode_end, job_id, read, read_time};
@@ -50,6 +50,10 @@ impl RedisBroker {
         };
         let record = Record::decode(id.clone(), bytes)
             .map_err(|error| BrokerError::Corrupt { what: "a job", detail: format!("{id}: {error}") })?;
+        if record.state == State::Revoked {
+            // Its end is kept elsewhere; this is what is left of it in the middle of a list.
+            return Ok(self.read_result(id).await?.map(JobView::ended));
+        }
         if record.state != State::Queued {
             return Ok(Some(JobView::waiting(record, due.map(|due| Timestamp::from_millis(due as u64)))));
         }
@@ -133,7 +137,8 @@ impl RedisBroker {
         };
         let mut asked = Pipeline::new();
         for queue in &queues {
-            for key in [self.keys.ready(queue), self.keys.suspects(queue)] {
+            let ready = Priority::ALL.into_iter().map(|priority| self.keys.ready(queue, priority));
+            for key in ready.chain([self.keys.suspects(queue)]) {
                 asked.cmd("LRANGE").arg(key).arg(-(MAX_LOOKS as i64)).arg(-1);
             }
         }
@@ -227,7 +232,8 @@ impl RedisBroker {
     async fn registered_queues(&self) -> Result<Vec<(QueueName, bool)>, BrokerError> {
         let fields: Vec<(String, String)> =
             read(self.pool.command(redis::cmd("HGETALL").arg(self.keys.queues())).await?)?;
-        let named = fields.into_iter().filter_map(|(name, paused)| Some((QueueName::new(name).ok()?, paused == "1")));
+        let named =
+            fields.into_iter().filter_map(|(name, value)| Some((QueueName::new(name).ok()?, value.starts_with('1'))));
         let mut queues: Vec<_> = named.collect();
         queues.sort();
         Ok(queues)
@@ -262,9 +268,10 @@ impl RedisBroker {
     }
 
     async fn survey(&self, queue: &QueueName) -> Result<(u64, Option<Timestamp>), BrokerError> {
-        let list = [self.keys.jobs(), self.keys.ready(queue), self.keys.suspects(queue)];
+        let mut list = vec![self.keys.jobs(), self.keys.queues(), self.keys.counts()];
+        list.extend(self.keys.lists(queue));
         let mut call = Call::new(&script::SURVEY, &list);
-        call.arg(SURVEYED);
+        call.arg(queue.as_str()).arg(SURVEYED);
         let mut reply = self.pool.call(&call).await?;
         let ready = reply.take()?;
         let since: Vec<u8> = reply.take()?;
@@ -292,7 +299,8 @@ impl RedisBroker {
 }
 
 fn add(view: JobView, filter: &JobFilter, views: &mut Vec<JobView>) {
-    let fits = filter.state.is_none_or(|state| state == view.state)
+    let fits = view.state != State::Revoked
+        && filter.state.is_none_or(|state| state == view.state)
         && filter.queue.as_ref().is_none_or(|queue| *queue == view.queue)
         && filter.task.as_ref().is_none_or(|task| *task == view.task);
     if fits {

@@ -3,7 +3,7 @@
 //! All keys of a namespace share one hash tag, so that in a Cluster they live in one slot and one script may touch them all.
 //! No two keys can collide: fixed words stand before or behind each name, and a name cannot hold a brace.
 
-use celeriac_core::{Incarnation, Namespace, QueueName, TaskName};
+use celeriac_core::{Incarnation, Namespace, Priority, QueueName, TaskName};
 
 /// Builds the keys of one namespace.
 #[derive(Debug, Clone)]
@@ -27,14 +27,17 @@ impl Keys {
         self.key(&["jobs"])
     }
 
-    /// Hash: queue to `1` (paused) or `0`; the registry of queues.
+    /// Hash: queue to `1` (paused) or `0`, and the priorities it has used; the registry of queues.
     pub(super) fn queues(&self) -> String {
         self.key(&["queues"])
     }
 
-    /// List: ids that the next fetch may take.
-    pub(super) fn ready(&self, queue: &QueueName) -> String {
-        self.key(&["q:", queue.as_str(), ":ready"])
+    /// List: ids of one priority that the next fetch may take. Priority 5 has the short name: most jobs have it.
+    pub(super) fn ready(&self, queue: &QueueName, priority: Priority) -> String {
+        match priority.get() {
+            5 => self.key(&["q:", queue.as_str(), ":ready"]),
+            level => self.key(&["q:", queue.as_str(), ":ready:", &level.to_string()]),
+        }
     }
 
     /// List: ids of jobs that may only run alone.
@@ -47,12 +50,14 @@ impl Keys {
         self.key(&["wake:", queue.as_str()])
     }
 
-    /// The three lists of a queue, in the order in which scripts expect them.
-    pub(super) fn lists(&self, queue: &QueueName) -> [String; 3] {
-        [self.ready(queue), self.suspects(queue), self.wake(queue)]
+    /// The lists of a queue, in the order in which scripts expect them: see `lua/lib/queue.lua`.
+    pub(super) fn lists(&self, queue: &QueueName) -> impl Iterator<Item = String> + use<'_> {
+        let ready: Vec<_> = Priority::ALL.into_iter().map(|priority| self.ready(queue, priority)).collect();
+        ready.into_iter().chain([self.suspects(queue), self.wake(queue)])
     }
 
-    /// Hash: `state:queue` to the number of such jobs, for scheduled, dead and parked ones.
+    /// Hash: `state:queue` to the number of such jobs, for scheduled, dead and parked ones, and
+    /// `gone:queue`: revoked jobs whose ids still stand in a list.
     pub(super) fn counts(&self) -> String {
         self.key(&["counts"])
     }
@@ -65,6 +70,26 @@ impl Keys {
     /// Sorted set: id by the time of death.
     pub(super) fn dead(&self) -> String {
         self.key(&["dead"])
+    }
+
+    /// Sorted set: id of a dead job by the time when it is removed.
+    pub(super) fn burials(&self) -> String {
+        self.key(&["burials"])
+    }
+
+    /// Hash: unique key to the id of the job that has it.
+    pub(super) fn unique(&self) -> String {
+        self.key(&["unique"])
+    }
+
+    /// Hash: id of a held job that was revoked to when and by whom.
+    pub(super) fn revoked(&self) -> String {
+        self.key(&["revoked"])
+    }
+
+    /// List of at most one token that sends a worker which holds jobs to ask for its orders.
+    pub(super) fn orders(&self, incarnation: &Incarnation) -> String {
+        self.key(&["orders:", incarnation.as_str()])
     }
 
     /// Set: tasks that have parked jobs.
@@ -151,7 +176,10 @@ mod tests {
     fn all_keys_of_a_namespace_share_one_hash_tag() {
         let keys = Keys::new(&Namespace::new("shop").unwrap());
         let queue = QueueName::new("a:ready").unwrap();
-        assert_eq!(keys.lists(&queue), ["{shop}:q:a:ready:ready", "{shop}:q:a:ready:suspects", "{shop}:wake:a:ready"]);
+        let lists: Vec<_> = keys.lists(&queue).collect();
+        assert_eq!((lists.len(), lists[0].as_str()), (12, "{shop}:q:a:ready:ready:0"));
+        assert_eq!(lists[5], "{shop}:q:a:ready:ready");
+        assert_eq!(lists[10..], ["{shop}:q:a:ready:suspects", "{shop}:wake:a:ready"]);
         assert_eq!(keys.jobs(), "{shop}:jobs");
     }
 }

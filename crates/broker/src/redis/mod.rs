@@ -20,6 +20,7 @@ mod promote;
 mod reclaim;
 mod replies;
 mod results;
+mod revoke;
 mod script;
 mod session;
 mod settle;

@@ -1,20 +1,23 @@
-//! What operators order: retry dead jobs, pause and resume queues.
+//! What operators order of dead jobs and of queues: retry, delete, pause, resume.
 
 use std::collections::HashMap;
 
-use celeriac_core::{JobId, QueueName};
+use celeriac_core::{JobId, QueueName, Record};
 
 use super::places::Places;
 use super::promote::{RECORDS_READ, add_queues};
+use super::replies::{job_id, read};
 use super::script::{self, Call};
+use super::settle::unique_of;
 use super::store::RedisBroker;
+use crate::control::Retried;
 use crate::error::BrokerError;
 
 /// Ids handled in one script: few enough that all their records are read, whatever their size.
 const CHUNK: usize = RECORDS_READ;
 
 impl RedisBroker {
-    pub(super) async fn retry_jobs(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+    pub(super) async fn retry_jobs(&self, ids: &[JobId]) -> Result<Vec<Retried>, BrokerError> {
         let mut answers = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CHUNK) {
             answers.extend(self.retry_some(chunk).await?);
@@ -22,27 +25,45 @@ impl RedisBroker {
         Ok(answers)
     }
 
-    async fn retry_some(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+    async fn retry_some(&self, ids: &[JobId]) -> Result<Vec<Retried>, BrokerError> {
         let keys = &self.keys;
         let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let mut queues = Places::new();
-        let found: HashMap<JobId, usize> =
-            self.records(&texts).await?.into_iter().map(|record| (record.id, queues.of(&record.queue))).collect();
-        let known: Vec<&JobId> = ids.iter().filter(|id| found.contains_key(id)).collect();
+        let found: HashMap<JobId, Record> =
+            self.records(&texts).await?.into_iter().map(|record| (record.id.clone(), record)).collect();
+        let known: Vec<&Record> = ids.iter().filter_map(|id| found.get(id)).collect();
         if known.is_empty() {
-            return Ok(vec![false; ids.len()]);
+            return Ok(vec![Retried::NotDead; ids.len()]);
         }
-        let mut list = vec![keys.dead(), keys.jobs(), keys.counts(), keys.ends()];
+        known.iter().for_each(|record| {
+            queues.of(&record.queue);
+        });
+        let mut list = vec![keys.dead(), keys.jobs(), keys.counts(), keys.ends(), keys.burials()];
+        list.extend([keys.unique(), keys.queues()]);
         list.extend(queues.names().iter().flat_map(|queue| keys.lists(queue)));
         let mut call = Call::new(&script::RETRY_DEAD, &list);
         call.arg(self.now_override());
         add_queues(&mut call, &queues);
-        for id in known {
-            call.arg(found[id]).arg(id.as_str());
+        for record in known {
+            call.arg(queues.place(&record.queue)).arg(record.id.as_str()).arg(unique_of(record));
         }
-        let letters: String = self.commands.call(&call).await?.take()?;
-        let mut letters = letters.bytes();
-        Ok(ids.iter().map(|id| found.contains_key(id) && letters.next() == Some(b'D')).collect())
+        let answers: Vec<String> = self.commands.call(&call).await?.take()?;
+        let mut answers = answers.iter();
+        let answer = |id| if found.contains_key(id) { answers.next().map(String::as_str) } else { None };
+        ids.iter().map(answer).map(retried).collect()
+    }
+
+    pub(super) async fn delete_jobs(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        let mut answers = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            let mut command = redis::cmd("HMGET");
+            command.arg(self.keys.jobs()).arg(chunk.iter().map(JobId::as_str).collect::<Vec<_>>());
+            let found: Vec<Option<Vec<u8>>> = read(self.commands.command(&command).await?)?;
+            let texts = chunk.iter().map(ToString::to_string);
+            let dead: Vec<_> = texts.zip(found.into_iter().map(Option::unwrap_or_default)).collect();
+            answers.extend(self.bury(&dead, false).await?);
+        }
+        Ok(answers)
     }
 
     pub(super) async fn pause(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
@@ -50,4 +71,12 @@ impl RedisBroker {
         call.arg(queue.as_str()).arg(u8::from(paused));
         self.commands.call(&call).await.map(|_| ())
     }
+}
+
+fn retried(answer: Option<&str>) -> Result<Retried, BrokerError> {
+    Ok(match answer {
+        Some("D") => Retried::Done,
+        Some(answer) if answer.starts_with('U') => Retried::UniqueInUse { holder: job_id(&answer[1..])? },
+        _ => Retried::NotDead,
+    })
 }

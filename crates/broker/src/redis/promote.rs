@@ -49,7 +49,7 @@ impl RedisBroker {
                 Due::Forget(id) => ("forget", 0, id),
             })
             .collect();
-        let mut list = vec![keys.scheduled(), keys.jobs(), keys.counts(), keys.unreadable()];
+        let mut list = vec![keys.scheduled(), keys.jobs(), keys.counts(), keys.unreadable(), keys.queues()];
         list.extend(queues.names().iter().flat_map(|queue| keys.lists(queue)));
         let mut call = Call::new(&script::PROMOTE, &list);
         call.arg(self.now_override());
@@ -95,7 +95,7 @@ impl RedisBroker {
         for record in self.records(&ids).await? {
             found.push((queues.of(&record.queue), record.id));
         }
-        let mut list = vec![keys.parked_of(task), keys.jobs(), keys.counts(), keys.parked()];
+        let mut list = vec![keys.parked_of(task), keys.jobs(), keys.counts(), keys.parked(), keys.queues()];
         list.extend(queues.names().iter().flat_map(|queue| keys.lists(queue)));
         let mut call = Call::new(&script::RELEASE, &list);
         call.arg(self.now_override()).arg(task.as_str());

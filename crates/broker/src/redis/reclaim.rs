@@ -1,14 +1,11 @@
 //! Takes jobs back from workers that vanished, in two steps (condemn, then drain), and cleans up behind time.
 
-use std::time::Duration;
-
 use celeriac_core::{Fence, Incarnation, QueueName};
 
 use super::fetch::deliveries;
 use super::places::Stored;
 use super::replies::{Status, job_id, read};
 use super::script::{self, Call};
-use super::session::millis;
 use super::store::RedisBroker;
 use crate::batch::{MAX_BATCH_BYTES, MAX_BATCH_JOBS};
 use crate::delivery::{Condemned, Delivery, Pruned};
@@ -81,14 +78,15 @@ impl RedisBroker {
         Ok(self.commands.call(&call).await?.status() == Status::Done)
     }
 
-    pub(super) async fn clean_up(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
+    pub(super) async fn clean_up(&self, max: usize) -> Result<Pruned, BrokerError> {
         let keys = &self.keys;
-        let mut call = Call::new(&script::STALE, &[keys.dead(), keys.workers(), keys.jobs()]);
-        call.arg(self.now_override()).arg(millis(dead_retention)).arg(max.min(MAX_BATCH_JOBS)).arg(MAX_BATCH_BYTES);
+        let mut call = Call::new(&script::STALE, &[keys.burials(), keys.workers(), keys.jobs()]);
+        call.arg(self.now_override()).arg(max.min(MAX_BATCH_JOBS)).arg(MAX_BATCH_BYTES);
         let mut reply = self.commands.call(&call).await?;
         let dead = reply.pairs::<String, Vec<u8>>()?;
         let stale: Vec<String> = reply.take()?;
-        let mut pruned = Pruned { dead: self.bury(&dead, dead_retention).await?, ..Pruned::default() };
+        let buried = self.bury(&dead, true).await?.into_iter().filter(|buried| *buried).count();
+        let mut pruned = Pruned { dead: buried, ..Pruned::default() };
         for incarnation in stale.into_iter().map(Incarnation::from_stored) {
             pruned.workers += usize::from(self.forget_worker(&incarnation).await?);
         }
@@ -113,12 +111,14 @@ impl RedisBroker {
         Ok(removed)
     }
 
-    async fn bury(&self, dead: &[(String, Vec<u8>)], retention: Duration) -> Result<usize, BrokerError> {
+    /// Removes dead jobs, of which the records are given as far as there are any; says for each whether it was dead.
+    pub(super) async fn bury(&self, dead: &[(String, Vec<u8>)], due_only: bool) -> Result<Vec<bool>, BrokerError> {
         if dead.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let mut call = Call::new(&script::BURY, &[self.keys.dead(), self.keys.jobs(), self.keys.counts()]);
-        call.arg(self.now_override()).arg(millis(retention));
+        let keys = &self.keys;
+        let mut call = Call::new(&script::BURY, &[keys.dead(), keys.jobs(), keys.counts(), keys.burials()]);
+        call.arg(self.now_override()).arg(if due_only { "yes" } else { "no" });
         for (id, bytes) in dead {
             if bytes.is_empty() {
                 call.arg(id).arg("");
@@ -126,7 +126,8 @@ impl RedisBroker {
                 call.arg(id).arg(Stored::decode(&job_id(id)?, bytes.clone()).queue().as_str());
             }
         }
-        self.commands.call(&call).await?.take()
+        let letters: String = self.commands.call(&call).await?.take()?;
+        Ok(letters.bytes().map(|letter| letter == b'D').collect())
     }
 
     async fn forget_worker(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {

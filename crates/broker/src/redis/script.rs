@@ -17,19 +17,23 @@ macro_rules! script {
     };
 }
 
-script!(ENQUEUE, "enqueue", ["clock", "record", "queue", "ends"]);
+script!(ENQUEUE, "enqueue", ["clock", "record", "queue", "unique", "ends"]);
 script!(REGISTER, "register", ["clock", "guard"]);
 script!(RECONCILE, "reconcile", ["clock", "guard", "queue", "held"]);
 script!(HEARTBEAT, "heartbeat", ["clock", "guard", "queue", "held"]);
 script!(DEREGISTER, "deregister", ["clock", "guard", "queue", "held"]);
 script!(FETCH, "fetch", ["clock", "record", "guard", "queue", "held", "ready", "fetch"]);
 script!(SHELVE, "shelve", ["clock", "record", "guard", "queue", "held", "ready"]);
-script!(SETTLE, "settle", ["clock", "record", "guard", "queue", "held", "ends", "settle"]);
-script!(EXCHANGE, "exchange", ["clock", "record", "guard", "queue", "held", "ready", "ends", "settle", "fetch"]);
+script!(SETTLE, "settle", ["clock", "record", "guard", "queue", "held", "unique", "ends", "settle"]);
+script!(
+    EXCHANGE,
+    "exchange",
+    ["clock", "record", "guard", "queue", "held", "ready", "unique", "ends", "settle", "fetch"]
+);
 script!(DUE, "due", ["clock", "queue"]);
 script!(PROMOTE, "promote", ["clock", "record", "queue", "ready"]);
 script!(RELEASE, "release", ["clock", "record", "queue", "ready"]);
-script!(RETRY_DEAD, "retry_dead", ["clock", "record", "queue", "ready"]);
+script!(RETRY_DEAD, "retry_dead", ["clock", "record", "queue", "ready", "unique"]);
 script!(EXPIRED, "expired", ["clock", "guard", "queue"]);
 script!(CONDEMN, "condemn", ["clock", "guard"]);
 script!(HELD, "held", ["queue", "held"]);
@@ -40,7 +44,9 @@ script!(BURY, "bury", ["clock"]);
 script!(FORGET_WORKER, "forget_worker", ["clock"]);
 script!(PAUSE, "pause", ["queue"]);
 script!(WAKE, "wake", ["queue"]);
-script!(SURVEY, "survey", ["clock", "record"]);
+script!(SURVEY, "survey", ["clock", "record", "queue"]);
+script!(REVOKE, "revoke", ["clock", "record", "guard", "queue", "unique", "ends"]);
+script!(PURGE, "purge", ["clock", "record", "queue", "ready", "unique", "ends"]);
 script!(TALLY, "tally", ["clock", "record", "queue", "held"]);
 
 /// The pause after a wait that the server refused.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use celeriac_core::{Fence, Generation};
 
 use super::replies::Status;
+use super::replies::job_id;
 use super::script::{self, Call};
 use super::store::RedisBroker;
 use crate::error::BrokerError;
@@ -55,7 +56,7 @@ impl RedisBroker {
     pub(super) async fn renew(&self, session: &Session) -> Result<Pulse, BrokerError> {
         let (keys, incarnation) = (&self.keys, &session.incarnation);
         let mut list = vec![keys.worker(incarnation), keys.running(incarnation), keys.leases(), keys.workers()];
-        list.extend([keys.meta(), keys.scheduled()]);
+        list.extend([keys.meta(), keys.scheduled(), keys.revoked()]);
         let mut call = Call::new(&script::HEARTBEAT, &list);
         call.arg(self.now_override()).arg(incarnation.as_str());
         call.arg(registration_ttl(session.lease)).arg(millis(session.lease));
@@ -65,7 +66,15 @@ impl RedisBroker {
             newest_fence: Fence::new(reply.take()?),
             next_due: reply.maybe_instant()?,
             held: reply.held()?,
+            revoked: reply.take::<Vec<String>>()?.iter().map(|id| job_id(id)).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Waits for the token that an order leaves, on a connection of its own: commands queue up behind a wait.
+    pub(super) async fn wait_for_token(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
+        let mut command = redis::cmd("BLPOP");
+        command.arg(self.keys.orders(&session.incarnation)).arg(format!("{:.3}", timeout.as_secs_f64().max(0.01)));
+        self.orders.waiting(&command, timeout).await.map(|_| ())
     }
 
     pub(super) async fn end_registration(&self, session: &Session) -> Result<(), BrokerError> {

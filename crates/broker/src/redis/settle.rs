@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use celeriac_core::{Fence, JobId, QueueName, Record, TaskName, Transition};
+use celeriac_core::{Fence, JobId, Outcome, QueueName, Record, TaskName, Transition};
 
 use super::keys::Keys;
 use super::places::Places;
@@ -105,7 +105,13 @@ impl Ways {
     /// The way of a transition, with its names noted.
     fn way(&mut self, transition: &Transition) -> Result<Way, BrokerError> {
         let record = match transition {
-            Transition::Finish { keep, .. } => return Ok(self.keep(*keep).map_or(Way::Remove, Way::Keep)),
+            Transition::Finish { keep, unique: None, .. } => {
+                return Ok(self.keep(*keep).map_or(Way::Remove, Way::Keep));
+            }
+            Transition::Finish { keep, .. } => {
+                self.keep(*keep);
+                return Ok(Way::Write);
+            }
             Transition::DeadLetter { record, keep, .. } => {
                 self.keep(*keep);
                 record
@@ -136,7 +142,8 @@ impl Ways {
 
     /// Adds the keys from the seventh on.
     pub(super) fn add_keys(&self, list: &mut Vec<String>, keys: &Keys) {
-        list.extend([keys.lost(), keys.dead(), keys.parked(), keys.ends(), keys.keeps()]);
+        list.extend([keys.lost(), keys.dead(), keys.parked(), keys.ends(), keys.keeps(), keys.burials()]);
+        list.extend([keys.unique(), keys.revoked(), keys.queues()]);
         list.extend(self.queues.names().iter().flat_map(|queue| keys.lists(queue)));
         list.extend(self.tasks.names().iter().map(|task| keys.parked_of(task)));
         list.extend(self.keeps.iter().map(|keep| keys.ended(*keep)));
@@ -173,18 +180,20 @@ impl Ways {
     /// Adds what the script must know of one job beside its id.
     fn add_values(&self, call: &mut Call, transition: &Transition) {
         match transition {
-            Transition::Finish { outcome, keep } if self.place_of(*keep) > 0 => {
+            Transition::Finish { outcome, keep, unique: None } if self.place_of(*keep) > 0 => {
                 call.arg(outcome.encode());
+            }
+            Transition::Finish { outcome, keep, unique: Some(unique) } => {
+                call.arg("finish").arg(unique.as_str());
+                self.add_end(call, outcome, *keep);
             }
             Transition::Retry { record, delay } => {
                 call.arg("retry").arg(self.queues.place(&record.queue)).arg(millis(*delay)).arg(to_store(record));
             }
-            Transition::DeadLetter { record, outcome, keep } => {
-                let place = self.place_of(*keep);
-                call.arg("dead").arg(self.queues.place(&record.queue)).arg(to_store(record)).arg(place);
-                if place > 0 {
-                    call.arg(outcome.encode());
-                }
+            Transition::DeadLetter { record, outcome, keep, retention } => {
+                call.arg("dead").arg(self.queues.place(&record.queue)).arg(to_store(record)).arg(millis(*retention));
+                call.arg(unique_of(record));
+                self.add_end(call, outcome, *keep);
             }
             Transition::Requeue { record } => {
                 call.arg("requeue").arg(self.queues.place(&record.queue)).arg(to_store(record));
@@ -195,6 +204,15 @@ impl Ways {
             }
             // An end that is not kept needs no words; `way` has refused all others.
             _ => {}
+        }
+    }
+
+    /// Adds the place of the time to keep an end, and the end if it is kept at all.
+    fn add_end(&self, call: &mut Call, outcome: &Outcome, keep: Duration) {
+        let place = self.place_of(keep);
+        call.arg(place);
+        if place > 0 {
+            call.arg(outcome.encode());
         }
     }
 
@@ -209,9 +227,12 @@ impl Ways {
         let mut answers = vec![Settled::NotHeld; self.settlements];
         let letters = letters.as_bytes();
         for (nth, at) in self.order.iter().enumerate() {
-            if letters.is_empty() || letters.get(nth) == Some(&b'D') {
-                answers[*at] = Settled::Done;
-            }
+            answers[*at] = match letters.get(nth) {
+                None if letters.is_empty() => Settled::Done,
+                Some(b'D') => Settled::Done,
+                Some(b'R') => Settled::Revoked,
+                _ => Settled::NotHeld,
+            };
         }
         answers
     }
@@ -220,7 +241,7 @@ impl Ways {
 /// A time to keep ends, in milliseconds, rounded up. Each has a list of its own, and a job may ask for any time: so there are a few
 /// thousand times at most. Whole tenths, seconds, minutes and hours stay as they are up to a minute, an hour, a day and
 /// a month.
-fn coarse(keep: Duration) -> u64 {
+pub(super) fn coarse(keep: Duration) -> u64 {
     const SECOND: u64 = 1000;
     const MINUTE: u64 = 60 * SECOND;
     const HOUR: u64 = 60 * MINUTE;
@@ -230,6 +251,11 @@ fn coarse(keep: Duration) -> u64 {
     let grains = [(MINUTE, SECOND / 10), (HOUR, SECOND), (DAY, MINUTE), (MONTH, HOUR)];
     let grain = grains.into_iter().find(|(up_to, _)| keep <= *up_to).map_or(DAY, |(_, grain)| grain);
     keep.div_ceil(grain).saturating_mul(grain)
+}
+
+/// The unique key of a job as scripts take it: empty for none.
+pub(super) fn unique_of(record: &Record) -> &str {
+    record.options.unique.as_ref().map_or("", |unique| unique.as_str())
 }
 
 /// The record but for its second stamp, which the script writes.

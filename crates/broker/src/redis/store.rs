@@ -15,6 +15,7 @@ use super::wait::Waiting;
 use crate::batch::{Batch, BatchAnswer};
 use crate::broker::Broker;
 use crate::clock::StoreClock;
+use crate::control::{Purged, Retried, Revocation};
 use crate::delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
@@ -38,6 +39,7 @@ pub struct RedisBroker {
     pub(super) commands: Arc<Link>,
     pub(super) pool: ReadPool,
     pub(super) waiting: Waiting,
+    pub(super) orders: Link,
     results: Results,
 }
 
@@ -66,6 +68,7 @@ impl RedisBroker {
             waiting: Waiting::new(&target, &keys, &commands),
             results: Results::new(&target, &keys, &commands, clock),
             pool: ReadPool::new(&target),
+            orders: Link::new(&target),
             keys,
             commands,
         })
@@ -173,6 +176,10 @@ impl Broker for RedisBroker {
         self.wait_and_fetch(session, request, timeout).await
     }
 
+    async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
+        self.wait_for_token(session, timeout).await
+    }
+
     async fn end_wait(&self, session: &Session) -> Result<(), BrokerError> {
         self.waiting.nudge(&session.incarnation).await
     }
@@ -214,8 +221,8 @@ impl Broker for RedisBroker {
         self.release(tasks, max).await
     }
 
-    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
-        self.clean_up(dead_retention, max).await
+    async fn prune(&self, max: usize) -> Result<Pruned, BrokerError> {
+        self.clean_up(max).await
     }
 
     async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {
@@ -249,8 +256,20 @@ impl Inspector for RedisBroker {
         self.list_workers().await
     }
 
-    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<Retried>, BrokerError> {
         self.retry_jobs(ids).await
+    }
+
+    async fn delete_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        self.delete_jobs(ids).await
+    }
+
+    async fn revoke(&self, ids: &[JobId], by: &str) -> Result<Vec<Revocation>, BrokerError> {
+        self.revoke_jobs(ids, by).await
+    }
+
+    async fn purge(&self, queue: &QueueName, max: usize, by: &str) -> Result<Purged, BrokerError> {
+        self.purge_queue(queue, max, by).await
     }
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {

@@ -244,6 +244,10 @@ impl Broker for SqliteBroker {
         self.fetch(session, request).await
     }
 
+    async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
+        tokio::time::timeout(timeout, wait::for_orders(self, session)).await.unwrap_or(Ok(()))
+    }
+
     async fn end_wait(&self, _session: &Session) -> Result<(), BrokerError> {
         self.inner.watchers.end_waits();
         Ok(())
@@ -296,8 +300,8 @@ impl Broker for SqliteBroker {
         self.write(move |scope| promote::release_parked(scope, &tasks, max)).await
     }
 
-    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
-        self.write(move |scope| prune::prune(scope, dead_retention, max)).await
+    async fn prune(&self, max: usize) -> Result<Pruned, BrokerError> {
+        self.write(move |scope| prune::prune(scope, max)).await
     }
 
     async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {

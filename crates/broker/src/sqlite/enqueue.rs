@@ -1,7 +1,9 @@
 //! Accepting batches: each is applied once, however often it is sent.
 
-use celeriac_core::{State, Timestamp};
+use celeriac_core::{JobId, State, Timestamp};
+use serde::{Deserialize, Serialize};
 
+use super::control;
 use super::fault::Fault;
 use super::queues;
 use super::rows::{self, Place};
@@ -11,8 +13,17 @@ use crate::batch::{Acceptance, Batch, BatchAnswer, IdOrigin, LANE_TTL, NewJob, S
 /// What is remembered of a lane.
 struct Memory {
     last: u64,
-    /// JSON with the positions that were refused in the last batch; `None` if all was accepted.
+    /// JSON with the positions that were refused in the last batch, or pairs of a position and the job that has the unique key; `None` if
+    /// all was accepted.
     refused: Option<String>,
+}
+
+/// A job of a batch that was refused: its position, and who has its unique key if that was why.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Refused {
+    Id(usize),
+    Unique(usize, JobId),
 }
 
 /// Applies a batch if it is the next of its lane, or answers again if it is the last.
@@ -42,8 +53,12 @@ fn recall(scope: &Scope<'_>, batch: &Batch) -> Result<Option<Memory>, Fault> {
 
 /// The last write of a batch: with it the batch counts as applied.
 fn remember(scope: &mut Scope<'_>, batch: &Batch, answers: &[Acceptance]) -> Result<(), Fault> {
-    let refused = |(position, answer): (usize, &Acceptance)| (*answer != Acceptance::Accepted).then_some(position);
-    let refused: Vec<usize> = answers.iter().enumerate().filter_map(refused).collect();
+    let refused = |(position, answer): (usize, &Acceptance)| match answer {
+        Acceptance::Accepted => None,
+        Acceptance::IdInUse => Some(Refused::Id(position)),
+        Acceptance::UniqueInUse { holder } => Some(Refused::Unique(position, holder.clone())),
+    };
+    let refused: Vec<Refused> = answers.iter().enumerate().filter_map(refused).collect();
     let refused = (!refused.is_empty()).then(|| serde_json::json!(refused).to_string());
     let sql = r#"INSERT INTO "producers" (producer, lane, last, refused, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
         ON CONFLICT (producer, lane) DO UPDATE
@@ -56,11 +71,15 @@ fn remember(scope: &mut Scope<'_>, batch: &Batch, answers: &[Acceptance]) -> Res
 fn answer_again(memory: &Memory, batch: &Batch) -> Result<BatchAnswer, Fault> {
     let mut answers = vec![Acceptance::Accepted; batch.jobs.len()];
     let Some(refused) = &memory.refused else { return Ok(BatchAnswer::Applied(answers)) };
-    let positions: Vec<usize> = serde_json::from_str(refused)
+    let refused: Vec<Refused> = serde_json::from_str(refused)
         .map_err(|error| crate::BrokerError::Corrupt { what: "answer to a batch", detail: error.to_string() })?;
-    for position in positions {
+    for refused in refused {
+        let (position, refusal) = match refused {
+            Refused::Id(position) => (position, Acceptance::IdInUse),
+            Refused::Unique(position, holder) => (position, Acceptance::UniqueInUse { holder }),
+        };
         if let Some(answer) = answers.get_mut(position) {
-            *answer = Acceptance::IdInUse;
+            *answer = refusal;
         }
     }
     Ok(BatchAnswer::Applied(answers))
@@ -73,6 +92,14 @@ fn accept(scope: &mut Scope<'_>, job: &NewJob) -> Result<Acceptance, Fault> {
         if scope.any(kept, (id, integer(scope.now().as_millis())))? {
             return Ok(Acceptance::IdInUse);
         }
+    }
+    if scope.any(r#"SELECT 1 FROM "jobs" WHERE id = ?1"#, [id])? {
+        return Ok(Acceptance::IdInUse);
+    }
+    if let Some(unique) = &job.record.options.unique
+        && let Some(holder) = control::holder_of_key(scope, unique)?
+    {
+        return Ok(Acceptance::UniqueInUse { holder });
     }
     let now = scope.now();
     let due = due(now, job.start);

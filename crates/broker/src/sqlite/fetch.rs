@@ -1,6 +1,7 @@
 //! Handing out jobs.
 
-use celeriac_core::{JobId, Lease, QueueName, Record};
+use celeriac_core::{JobId, Lease, Priority, QueueName, Record};
+use rusqlite::ToSql;
 
 use super::fault::Fault;
 use super::queues::{self, Kind};
@@ -38,7 +39,7 @@ pub(super) fn fetch(scope: &mut Scope<'_>, session: &Session, request: &FetchReq
         take_suspect(scope, &open, &mut haul)?;
     }
     if haul.jobs.is_empty() {
-        take_ready(scope, &open, &mut haul)?;
+        take_ready(scope, &open, request.lowest_first, &mut haul)?;
     }
     let unreadable = std::mem::take(&mut haul.unreadable);
     let jobs = hand_out(scope, session, haul.jobs)?;
@@ -63,7 +64,7 @@ fn open_queues(scope: &Scope<'_>, asked: &[QueueName]) -> Result<Vec<QueueName>,
 
 fn take_suspect(scope: &mut Scope<'_>, open: &[QueueName], haul: &mut Haul) -> Result<(), Fault> {
     for queue in open {
-        take(scope, queue, (Kind::Suspect, 1), haul)?;
+        take(scope, queue, Which { kind: Kind::Suspect, priority: None, limit: 1 }, haul)?;
         if !haul.jobs.is_empty() || haul.room == 0 {
             break;
         }
@@ -71,29 +72,44 @@ fn take_suspect(scope: &mut Scope<'_>, open: &[QueueName], haul: &mut Haul) -> R
     Ok(())
 }
 
-fn take_ready(scope: &mut Scope<'_>, open: &[QueueName], haul: &mut Haul) -> Result<(), Fault> {
-    for queue in open {
-        let full = haul.room == 0 || !take(scope, queue, (Kind::Ordinary, haul.room), haul)?;
-        if full {
+fn take_ready(scope: &mut Scope<'_>, open: &[QueueName], lowest_first: bool, haul: &mut Haul) -> Result<(), Fault> {
+    // The index has the most urgent first; the other way round each priority is asked for on its own.
+    let priorities = if lowest_first { Priority::ALL.map(Some).to_vec() } else { vec![None] };
+    for (queue, priority) in open.iter().flat_map(|queue| priorities.iter().map(move |priority| (queue, *priority))) {
+        let which = Which { kind: Kind::Ordinary, priority, limit: haul.room };
+        if haul.room == 0 || !take(scope, queue, which, haul)? {
             break;
         }
     }
     Ok(())
 }
 
+/// What to take from a queue.
+struct Which {
+    kind: Kind,
+    /// Jobs of this priority only; all, the most urgent first, if there is none.
+    priority: Option<Priority>,
+    limit: usize,
+}
+
 /// Takes from one queue; answers false if a job was too big to come along.
-fn take(
-    scope: &mut Scope<'_>,
-    queue: &QueueName,
-    (kind, limit): (Kind, usize),
-    haul: &mut Haul,
-) -> Result<bool, Fault> {
-    let sql = select_jobs!(
-        "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?1 AND suspect = ?2 ORDER BY seq LIMIT ?3"
-    );
+fn take(scope: &mut Scope<'_>, queue: &QueueName, which: Which, haul: &mut Haul) -> Result<bool, Fault> {
+    let sql = match which.priority {
+        None => select_jobs!(
+            "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?1 AND suspect = ?2
+            ORDER BY priority DESC, seq LIMIT ?3"
+        ),
+        Some(_) => select_jobs!(
+            "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?1 AND suspect = ?2 AND priority = ?4
+            ORDER BY seq LIMIT ?3"
+        ),
+    };
+    let values: [&dyn ToSql; 4] =
+        [&queue.as_str(), &which.kind.column(), &integer(which.limit as u64), &which.priority.map(Priority::get)];
+    let values = &values[..if which.priority.is_some() { 4 } else { 3 }];
     let mut unreadable = Vec::new();
     let mut fits = true;
-    scope.visit(sql, (queue.as_str(), kind.column(), integer(limit as u64)), |row| {
+    scope.visit(sql, values, |row| {
         let stored = StoredJob::read(row)?;
         match stored.job {
             Ok(job) => {

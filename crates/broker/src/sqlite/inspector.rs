@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use celeriac_core::{JobId, QueueName, Timestamp};
 
 use super::broker::SqliteBroker;
-use super::{inspect, promote, queues};
+use super::{control, inspect, queues};
+use crate::control::{Purged, Retried, Revocation};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
 use crate::views::{JobFilter, JobView, QueueView, WorkerView};
@@ -33,9 +34,24 @@ impl Inspector for SqliteBroker {
         self.read(inspect::workers).await
     }
 
-    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<Retried>, BrokerError> {
         let ids = ids.to_vec();
-        self.write(move |scope| promote::retry_dead(scope, &ids)).await
+        self.write(move |scope| control::retry_dead(scope, &ids)).await
+    }
+
+    async fn delete_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        let ids = ids.to_vec();
+        self.write(move |scope| control::delete_dead(scope, &ids)).await
+    }
+
+    async fn revoke(&self, ids: &[JobId], by: &str) -> Result<Vec<Revocation>, BrokerError> {
+        let (ids, by) = (ids.to_vec(), by.to_owned());
+        self.write(move |scope| control::revoke(scope, &ids, &by)).await
+    }
+
+    async fn purge(&self, queue: &QueueName, max: usize, by: &str) -> Result<Purged, BrokerError> {
+        let (queue, by) = (queue.clone(), by.to_owned());
+        self.write(move |scope| control::purge(scope, &queue, max, &by)).await
     }
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {

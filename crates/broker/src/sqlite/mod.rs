@@ -10,6 +10,7 @@
 mod broker;
 mod clock;
 mod connection;
+mod control;
 mod enqueue;
 mod fault;
 mod fetch;

@@ -1,6 +1,6 @@
-//! Making jobs ready that waited: for their due time, for a worker that knows them, or for an operator.
+//! Making jobs ready that waited: for their due time, or for a worker that knows them.
 
-use celeriac_core::{JobId, QueueName, TaskName};
+use celeriac_core::{QueueName, TaskName};
 use rusqlite::Row;
 
 use super::fault::Fault;
@@ -37,30 +37,15 @@ pub(super) fn release_parked(scope: &mut Scope<'_>, tasks: &[TaskName], max: usi
     Ok(released)
 }
 
-/// Makes dead jobs ready again, as if they had never failed; their ends are forgotten.
-pub(super) fn retry_dead(scope: &mut Scope<'_>, ids: &[JobId]) -> Result<Vec<bool>, Fault> {
-    let mut retried = Vec::with_capacity(ids.len());
-    for id in ids {
-        let sql = r#"SELECT rowid, queue FROM "jobs" WHERE id = ?1 AND state = 'dead'"#;
-        let dead = scope.first(sql, [id.as_str()], row_and_queue)?;
-        retried.push(dead.is_some());
-        if let Some((row, queue)) = dead {
-            let forget = r#"UPDATE "jobs" SET failures = 0, losses = 0, suspect = 0 WHERE rowid = ?1"#;
-            scope.execute(forget, [row])?;
-            scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [id.as_str()])?;
-            make_ready(scope, row, &queue)?;
-        }
-    }
-    Ok(retried)
-}
-
 fn row_and_queue(row: &Row<'_>) -> rusqlite::Result<(i64, String)> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
-fn make_ready(scope: &mut Scope<'_>, row: i64, queue: &str) -> Result<(), Fault> {
+/// Puts a row behind the jobs that are ready in its queue.
+pub(super) fn make_ready(scope: &mut Scope<'_>, row: i64, queue: &str) -> Result<(), Fault> {
     let (now, seq) = (integer(scope.now().as_millis()), scope.last_place());
-    let sql = r#"UPDATE "jobs" SET state = 'queued', since = ?2, due_at = NULL, seq = ?3 WHERE rowid = ?1"#;
+    let sql = r#"UPDATE "jobs" SET state = 'queued', since = ?2, due_at = NULL, bury_at = NULL, seq = ?3
+        WHERE rowid = ?1"#;
     scope.execute(sql, (row, now, seq))?;
     // A name that is none is found when the job is fetched, or never, by a queue nobody can ask for.
     scope.news.queues.extend(QueueName::new(queue).ok());

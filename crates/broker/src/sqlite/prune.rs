@@ -1,7 +1,5 @@
 //! Removing what is kept for a time only.
 
-use std::time::Duration;
-
 use rusqlite::Row;
 
 use super::fault::Fault;
@@ -11,18 +9,18 @@ use crate::batch::MAX_BATCH_JOBS;
 use crate::delivery::Pruned;
 
 /// Removes dead jobs, ends, registrations and lanes whose time is over, a bounded number of each.
-pub(super) fn prune(scope: &mut Scope<'_>, dead_retention: Duration, max: usize) -> Result<Pruned, Fault> {
+pub(super) fn prune(scope: &mut Scope<'_>, max: usize) -> Result<Pruned, Fault> {
     let limit = integer(max.min(MAX_BATCH_JOBS) as u64);
     let now = integer(scope.now().as_millis());
-    let retention = integer(u64::try_from(dead_retention.as_millis()).unwrap_or(u64::MAX));
     let dead = r#"DELETE FROM "jobs" WHERE rowid IN (
-        SELECT rowid FROM "jobs" INDEXED BY "jobs_dead" WHERE state = 'dead' AND since < ?1 ORDER BY since LIMIT ?2)"#;
+        SELECT rowid FROM "jobs" INDEXED BY "jobs_dead" WHERE bury_at IS NOT NULL AND bury_at <= ?1
+        ORDER BY bury_at LIMIT ?2)"#;
     let results = r#"DELETE FROM "results" WHERE rowid IN (
         SELECT rowid FROM "results" WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)"#;
     let lanes = r#"DELETE FROM "producers" WHERE (producer, lane) IN (
         SELECT producer, lane FROM "producers" WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)"#;
     let pruned = Pruned {
-        dead: scope.execute(dead, (now.saturating_sub(retention), limit))?,
+        dead: scope.execute(dead, (now, limit))?,
         results: scope.execute(results, (now, limit))?,
         workers: prune_workers(scope, max)?,
     };

@@ -3,7 +3,7 @@
 //! Writing: [`insert`] and [`rewrite`] put a whole record, and a [`Place`] says where it goes. Reading: a row that
 //! somebody damaged must not stop the jobs behind it, so each row is read on its own and says what is wrong with it.
 
-use celeriac_core::{Fence, Incarnation, JobId, Priority, QueueName, Record, State, TaskName, Timestamp};
+use celeriac_core::{Fence, Incarnation, JobId, Priority, QueueName, Record, State, TaskName, Timestamp, UniqueKey};
 use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 
@@ -109,6 +109,7 @@ struct Columns<'r> {
     due_at: Option<i64>,
     seq: i64,
     options: Option<String>,
+    unique: Option<&'r str>,
 }
 
 impl<'r> Columns<'r> {
@@ -119,7 +120,8 @@ impl<'r> Columns<'r> {
             Place::Tail | Place::Head | Place::Aside => None,
         };
         let options = record.encode_optional().map(|json| String::from_utf8_lossy(&json).into_owned());
-        Self { record, state, now: integer(scope.now().as_millis()), due_at, seq, options }
+        let unique = record.options.unique.as_ref().filter(|_| state != State::Dead).map(UniqueKey::as_str);
+        Self { record, state, now: integer(scope.now().as_millis()), due_at, seq, options, unique }
     }
 
     fn announce(&self, scope: &mut Scope<'_>, place: Place) {
@@ -137,9 +139,9 @@ impl<'r> Columns<'r> {
 pub(super) fn insert(scope: &mut Scope<'_>, record: &Record, state: State, place: Place) -> Result<bool, Fault> {
     let columns = Columns::new(scope, record, state, place);
     let sql = r#"INSERT INTO "jobs" (id, task, queue, state, priority, attempt, failures, losses, suspect,
-            enqueued_at, since, due_at, seq, options, payload)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (id) DO NOTHING"#;
-    let values: [&dyn ToSql; 14] = [
+            enqueued_at, since, due_at, seq, options, payload, unique_key)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (id) DO NOTHING"#;
+    let values: [&dyn ToSql; 15] = [
         &record.id.as_str(),
         &record.task.as_str(),
         &record.queue.as_str(),
@@ -154,6 +156,7 @@ pub(super) fn insert(scope: &mut Scope<'_>, record: &Record, state: State, place
         &columns.seq,
         &columns.options,
         &Payload(&record.payload),
+        &columns.unique,
     ];
     let added = scope.execute(sql, values)? > 0;
     if added {
@@ -167,9 +170,9 @@ pub(super) fn rewrite(scope: &mut Scope<'_>, row: i64, record: &Record, place: P
     let columns = Columns::new(scope, record, record.state, place);
     let sql = r#"UPDATE "jobs" SET task = ?2, queue = ?3, state = ?4, priority = ?5, attempt = ?6, failures = ?7,
             losses = ?8, suspect = ?9, since = ?10, due_at = ?11, seq = ?12, options = ?13, payload = ?14,
-            holder = NULL, fence = NULL
+            unique_key = ?15, holder = NULL, fence = NULL, bury_at = NULL
         WHERE rowid = ?1"#;
-    let values: [&dyn ToSql; 14] = [
+    let values: [&dyn ToSql; 15] = [
         &row,
         &record.task.as_str(),
         &record.queue.as_str(),
@@ -184,6 +187,7 @@ pub(super) fn rewrite(scope: &mut Scope<'_>, row: i64, record: &Record, place: P
         &columns.seq,
         &columns.options,
         &Payload(&record.payload),
+        &columns.unique,
     ];
     scope.execute(sql, values)?;
     columns.announce(scope, place);

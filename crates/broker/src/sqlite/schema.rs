@@ -43,14 +43,19 @@ CREATE TABLE "jobs" (
   fence INTEGER, -- running only: the token it must show
   seq INTEGER NOT NULL, -- order in the queue, lowest first
   options TEXT, -- JSON: what the job says differently from its task, and its history
+  bury_at INTEGER, -- dead only: when it is removed
+  unique_key TEXT, -- unless dead: no other job may have it
+  revoked INTEGER, -- running only: 1: somebody revoked it, 2: and its worker was told
   problem TEXT, -- why the row could not be read, if it was parked for that
   payload ANY NOT NULL -- the arguments
 ) STRICT;
-CREATE INDEX "jobs_ready" ON "jobs" (queue, suspect, seq) WHERE state = 'queued';
+CREATE INDEX "jobs_ready" ON "jobs" (queue, suspect, priority DESC, seq) WHERE state = 'queued';
 CREATE INDEX "jobs_due" ON "jobs" (due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX "jobs_held" ON "jobs" (holder) WHERE holder IS NOT NULL;
 CREATE INDEX "jobs_parked" ON "jobs" (task, since) WHERE state = 'parked';
-CREATE INDEX "jobs_dead" ON "jobs" (since) WHERE state = 'dead';
+CREATE INDEX "jobs_dead" ON "jobs" (bury_at) WHERE bury_at IS NOT NULL;
+CREATE UNIQUE INDEX "jobs_unique" ON "jobs" (unique_key) WHERE unique_key IS NOT NULL;
+CREATE INDEX "jobs_revoked" ON "jobs" (holder) WHERE revoked = 1;
 CREATE INDEX "jobs_listed" ON "jobs" (state, queue, since);
 
 CREATE TABLE "queues" (

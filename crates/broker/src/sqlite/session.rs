@@ -6,6 +6,7 @@ use celeriac_core::{Fence, Generation, Incarnation, JobId};
 use rusqlite::Row;
 
 use super::clock::Deadline;
+use super::control;
 use super::fault::Fault;
 use super::scope::{Scope, View, instant, integer, natural};
 use crate::error::BrokerError;
@@ -83,7 +84,8 @@ pub(super) fn heartbeat(scope: &mut Scope<'_>, session: &Session) -> Result<Puls
     } else {
         renew_lease(scope, session)?;
     }
-    Ok(Pulse { now: scope.now(), newest_fence: scope.newest_fence(), held, next_due: scope.next_due()? })
+    let revoked = control::tell(scope, &session.incarnation)?;
+    Ok(Pulse { now: scope.now(), newest_fence: scope.newest_fence(), held, revoked, next_due: scope.next_due()? })
 }
 
 /// Ends a registration; without jobs there is no lease to wait for either.

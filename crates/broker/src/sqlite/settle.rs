@@ -1,5 +1,6 @@
 //! Ending deliveries.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use celeriac_core::{JobId, Outcome, Transition};
@@ -26,28 +27,41 @@ pub(super) fn settle(
         Holder::Condemned(_) => return Err(BrokerError::SessionLost.into()),
     }
     let mut settled = Vec::with_capacity(settlements.len());
+    // Of several settlements of one job the first counts, also when it is refused.
+    let mut refused = HashSet::new();
     for settlement in settlements {
-        let sql = r#"SELECT rowid FROM "jobs" WHERE id = ?1 AND state = 'running' AND holder = ?2 AND fence = ?3"#;
+        let sql =
+            r#"SELECT rowid, revoked FROM "jobs" WHERE id = ?1 AND state = 'running' AND holder = ?2 AND fence = ?3"#;
         let key = (settlement.id.as_str(), holder.incarnation().as_str(), integer(settlement.fence.get()));
-        let Some(row) = scope.first(sql, key, |row| row.get::<_, i64>(0))? else {
-            settled.push(Settled::NotHeld);
-            continue;
-        };
-        apply(scope, row, settlement)?;
-        settled.push(Settled::Done);
+        let held = scope.first(sql, key, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)))?;
+        settled.push(match held {
+            None => Settled::NotHeld,
+            Some(_) if refused.contains(&settlement.id) => Settled::NotHeld,
+            Some((_, Some(_))) if !settlement.transition.state().is_terminal() => {
+                refused.insert(&settlement.id);
+                Settled::Revoked
+            }
+            Some((row, _)) => {
+                apply(scope, row, settlement)?;
+                Settled::Done
+            }
+        });
     }
     Ok(settled)
 }
 
 fn apply(scope: &mut Scope<'_>, row: i64, settlement: &Settlement) -> Result<(), Fault> {
     let (record, place) = match &settlement.transition {
-        Transition::Finish { outcome, keep } => {
+        Transition::Finish { outcome, keep, .. } => {
             scope.execute(r#"DELETE FROM "jobs" WHERE rowid = ?1"#, [row])?;
             return keep_outcome(scope, &settlement.id, outcome, *keep);
         }
-        Transition::DeadLetter { record, outcome, keep } => {
+        Transition::DeadLetter { record, outcome, keep, retention } => {
             keep_outcome(scope, &settlement.id, outcome, *keep)?;
-            (record, Place::Aside)
+            rows::rewrite(scope, row, record, Place::Aside)?;
+            let bury_at = integer(scope.now().after(*retention).as_millis());
+            scope.execute(r#"UPDATE "jobs" SET bury_at = ?2, revoked = NULL WHERE rowid = ?1"#, (row, bury_at))?;
+            return queues::note(scope, &record.queue);
         }
         Transition::Retry { record, delay } => (record, Place::Due(scope.now().after(*delay))),
         // A suspect waits behind the other suspects, so that one that is handed back again and again holds up none.
@@ -61,7 +75,7 @@ fn apply(scope: &mut Scope<'_>, row: i64, settlement: &Settlement) -> Result<(),
 }
 
 /// Keeps the end of a job for those who ask. It also replaces an end that an earlier job of this id has left.
-fn keep_outcome(scope: &mut Scope<'_>, id: &JobId, outcome: &Outcome, keep: Duration) -> Result<(), Fault> {
+pub(super) fn keep_outcome(scope: &mut Scope<'_>, id: &JobId, outcome: &Outcome, keep: Duration) -> Result<(), Fault> {
     if keep.is_zero() {
         scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [id.as_str()])?;
         return Ok(());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, Timestamp};
 
 use super::broker::SqliteBroker;
+use super::control;
 use super::fault::Fault;
 use super::inspect;
 use super::queues::{self, Kind};
@@ -15,6 +16,9 @@ use crate::worker_session::Session;
 
 /// How long a wait for a result rests when the store cannot be read.
 const MENDING: Duration = Duration::from_millis(250);
+
+/// How often a worker that holds jobs looks for orders. An order acts within a second.
+const ORDERS_LOOK: Duration = Duration::from_millis(250);
 
 /// Waits until one of the queues has work for this worker, or a job waits that is due earlier than any before.
 ///
@@ -35,6 +39,17 @@ pub(super) async fn for_work(
             return Ok(());
         }
         watch.woken().await;
+    }
+}
+
+/// Waits until a worker may have orders. Each look reads one index entry.
+pub(super) async fn for_orders(broker: &SqliteBroker, session: &Session) -> Result<(), BrokerError> {
+    loop {
+        let worker = session.incarnation.clone();
+        if broker.read(move |view| control::has_orders(view, &worker)).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(ORDERS_LOOK).await;
     }
 }
 

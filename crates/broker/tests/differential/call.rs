@@ -17,6 +17,7 @@ pub(crate) enum Way {
     HandBack,
     Park,
     Lose,
+    Revoke,
 }
 
 /// How a job is sent.
@@ -27,6 +28,8 @@ pub(crate) struct JobWish {
     /// Seconds; 0 is now.
     pub(crate) delay: u64,
     pub(crate) given: Option<Index>,
+    pub(crate) priority: u8,
+    pub(crate) unique: Option<Index>,
 }
 
 /// Which session of a worker speaks.
@@ -67,6 +70,7 @@ pub(crate) enum Wish {
         age: Age,
         queues: Vec<Index>,
         max_jobs: usize,
+        lowest_first: bool,
     },
     Settle {
         worker: Index,
@@ -117,8 +121,15 @@ pub(crate) enum Wish {
         task: Index,
         max: usize,
     },
-    Prune {
-        seconds: u64,
+    Prune,
+    Revoke {
+        picks: Vec<Index>,
+    },
+    Delete {
+        picks: Vec<Index>,
+    },
+    Purge {
+        queue: Index,
     },
 }
 
@@ -131,6 +142,7 @@ fn ways() -> impl Strategy<Value = Way> {
         3 => Just(Way::HandBack),
         2 => Just(Way::Park),
         1 => Just(Way::Lose),
+        1 => Just(Way::Revoke),
     ]
 }
 
@@ -140,8 +152,11 @@ fn ages() -> impl Strategy<Value = Age> {
 
 fn jobs() -> impl Strategy<Value = JobWish> {
     let delay = prop_oneof![3 => Just(0u64), 1 => 1u64..60];
-    (any::<Index>(), any::<Index>(), delay, proptest::option::weighted(0.4, any::<Index>()))
-        .prop_map(|(queue, task, delay, given)| JobWish { queue, task, delay, given })
+    let maybe = |chance| proptest::option::weighted(chance, any::<Index>());
+    let priority = prop_oneof![3 => Just(5u8), 2 => 0u8..10];
+    (any::<Index>(), any::<Index>(), delay, maybe(0.4), priority, maybe(0.3)).prop_map(
+        |(queue, task, delay, given, priority, unique)| JobWish { queue, task, delay, given, priority, unique },
+    )
 }
 
 fn picks() -> impl Strategy<Value = Vec<(Index, Way)>> {
@@ -164,8 +179,9 @@ fn working() -> impl Strategy<Value = Wish> {
         1 => (worker(), ages()).prop_map(|(worker, age)| Wish::Reconcile { worker, age }),
         3 => (worker(), ages()).prop_map(|(worker, age)| Wish::Heartbeat { worker, age }),
         1 => worker().prop_map(|worker| Wish::Deregister { worker }),
-        10 => (worker(), ages(), queues(), 0usize..5)
-            .prop_map(|(worker, age, queues, max_jobs)| Wish::Fetch { worker, age, queues, max_jobs }),
+        10 => (worker(), ages(), queues(), 0usize..5, proptest::bool::weighted(0.2)).prop_map(
+            |(worker, age, queues, max_jobs, lowest_first)| Wish::Fetch { worker, age, queues, max_jobs, lowest_first }
+        ),
         8 => (worker(), ages(), picks()).prop_map(|(worker, age, picks)| Wish::Settle { worker, age, picks }),
         6 => (worker(), ages(), picks(), queues(), 0usize..5).prop_map(|(worker, age, picks, queues, max_jobs)| {
             Wish::Exchange { worker, age, picks, queues, max_jobs }
@@ -188,7 +204,10 @@ fn keeping() -> impl Strategy<Value = Wish> {
         2 => proptest::collection::vec(index(), 1..4).prop_map(|picks| Wish::RetryDead { picks }),
         2 => (index(), any::<bool>()).prop_map(|(queue, paused)| Wish::Pause { queue, paused }),
         2 => (index(), 1usize..4).prop_map(|(task, max)| Wish::Release { task, max }),
-        1 => (0u64..100).prop_map(|seconds| Wish::Prune { seconds }),
+        1 => Just(Wish::Prune),
+        4 => proptest::collection::vec(index(), 1..4).prop_map(|picks| Wish::Revoke { picks }),
+        1 => proptest::collection::vec(index(), 1..3).prop_map(|picks| Wish::Delete { picks }),
+        1 => index().prop_map(|queue| Wish::Purge { queue }),
     ]
 }
 
@@ -215,5 +234,8 @@ pub(crate) enum Call {
     RetryDead(Vec<JobId>),
     Pause(QueueName, bool),
     Release(TaskName, usize),
-    Prune(Duration),
+    Prune,
+    Revoke(Vec<JobId>),
+    Delete(Vec<JobId>),
+    Purge(QueueName),
 }

@@ -2,14 +2,20 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use celeriac_broker::conformance::{
-    death, hand_back, lost, parking, retry, seconds, settlement, success, success_kept,
+    death_kept, hand_back, lost, parking, retry, revocation, seconds, settlement, success, success_kept,
 };
-use celeriac_broker::{Broker, BrokerError, Delivery, Exchanged, Fetched, Holder, JobFilter, Session, Settlement};
+use celeriac_broker::{
+    Broker, BrokerError, Delivery, Exchanged, Fetched, Holder, JobFilter, Revocation, Session, Settlement,
+};
 use celeriac_core::{Fence, JobId, Timestamp, Transition};
 
 use crate::call::{Call, Way};
+
+/// How long the dead are kept; off the whole seconds, so that whether a job is as old or older is not asked.
+const RETENTION: Duration = Duration::from_millis(60_500);
 
 /// Tokens differ between stores; what counts is the order in which they were given out.
 #[derive(Debug, Default)]
@@ -36,11 +42,13 @@ pub(crate) struct Side {
     /// Every delivery, in the order of the hand-outs.
     pub(crate) deliveries: Vec<Delivery>,
     tokens: Tokens,
+    /// Whether a job was revoked that waited.
+    revoked: bool,
 }
 
 impl Side {
     pub(crate) fn new(name: &'static str, broker: Arc<dyn Broker>) -> Self {
-        Self { name, broker, sessions: Vec::new(), deliveries: Vec::new(), tokens: Tokens::default() }
+        Self { name, broker, sessions: Vec::new(), deliveries: Vec::new(), tokens: Tokens::default(), revoked: false }
     }
 
     /// Carries out a call; the answer, or the refusal, as text.
@@ -62,6 +70,11 @@ impl Side {
                 let settlements = self.settlements(picks, now);
                 let exchanged = self.broker.exchange(&session, &settlements, request).await;
                 exchanged.map(|Exchanged { settled, fetched }| format!("{settled:?} {}", self.fetched(fetched)))
+            }
+            Call::Revoke(ids) => {
+                let answers = self.broker.revoke(ids, "test").await;
+                self.revoked |= answers.as_ref().is_ok_and(|answers| answers.contains(&Revocation::Ended));
+                answers.map(text)
             }
             Call::Drain { worker, count, way } => self.drain(*worker, *count, *way, now).await,
             _ => self.plain_call(call).await,
@@ -86,7 +99,9 @@ impl Side {
             }
             Call::Heartbeat { worker, session } => {
                 let pulse = self.broker.heartbeat(&self.sessions[*worker][*session]).await?;
-                Ok(format!("{:?} {:?} {}", pulse.now, pulse.next_due, self.held(pulse.held)))
+                let mut revoked = pulse.revoked;
+                revoked.sort();
+                Ok(format!("{:?} {:?} {} {revoked:?}", pulse.now, pulse.next_due, self.held(pulse.held)))
             }
             Call::Deregister { worker, session } => {
                 self.broker.deregister(&self.sessions[*worker][*session]).await.map(text)
@@ -111,7 +126,9 @@ impl Side {
             Call::Pause(queue, paused) => broker.set_paused(queue, *paused).await.map(text),
             Call::Release(task, max) => broker.release_parked(std::slice::from_ref(task), *max).await.map(text),
             // Ends and registrations a store may also drop by itself.
-            Call::Prune(retention) => broker.prune(*retention, 100).await.map(|pruned| text(pruned.dead)),
+            Call::Prune => broker.prune(100).await.map(|pruned| text(pruned.dead)),
+            Call::Delete(ids) => broker.delete_dead(ids).await.map(text),
+            Call::Purge(queue) => broker.purge(queue, 500, "test").await.map(text),
             other => panic!("{other:?} is no plain call"),
         }
     }
@@ -136,7 +153,9 @@ impl Side {
             jobs.push(format!("{:?} by {:?} under {rank}", delivery.record, delivery.lease.holder));
             self.deliveries.push(delivery);
         }
-        let rest = (fetched.now, fetched.next_due, fetched.more, fetched.suspects_waiting, fetched.unreadable);
+        // Ids of revoked jobs may stand in a list until they come up, and then there seems to be more.
+        let left = (!self.revoked).then_some((fetched.more, fetched.suspects_waiting));
+        let rest = (fetched.now, fetched.next_due, left, fetched.unreadable);
         format!("{jobs:#?} {rest:?}")
     }
 
@@ -198,10 +217,11 @@ fn leave(delivery: &Delivery, way: Way, now: Timestamp) -> Settlement {
         Way::Succeed => success(delivery, now),
         Way::SucceedUnkept => success_kept(delivery, now, seconds(0)),
         Way::Retry(delay) => retry(delivery, now, delay),
-        Way::Die => death(delivery, now),
+        Way::Die => death_kept(delivery, now, RETENTION, seconds(24 * 3600)),
         Way::HandBack => hand_back(delivery, now),
         Way::Park => parking(delivery, now),
         Way::Lose => lost(delivery, now),
+        Way::Revoke => revocation(delivery, now),
     };
     settlement(delivery, transition)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use celeriac_broker::conformance::{given, job_of, queue_name, registration, seconds, task_name};
 use celeriac_broker::{Batch, FetchRequest, JobFilter, Lane, NewJob, Start, StoreClock};
-use celeriac_core::{JobId, State, Timestamp};
+use celeriac_core::{JobId, Priority, State, Timestamp, UniqueKey};
 use proptest::sample::Index;
 
 use crate::call::{Age, Call, JobWish, Way, Wish};
@@ -14,6 +14,7 @@ use crate::stores::{self, Guard};
 const QUEUES: [&str; 3] = ["a", "b", "c"];
 const TASKS: [&str; 2] = ["one", "two"];
 const GIVEN: [&str; 3] = ["x", "y", "z"];
+const KEYS: [&str; 3] = ["k", "l", "m"];
 const MAX_WORKERS: usize = 10;
 
 pub(crate) struct World {
@@ -144,13 +145,15 @@ impl World {
                 let (worker, session) = self.session(worker, *age);
                 Call::Heartbeat { worker, session }
             }
-            Wish::Fetch { worker, age, queues, max_jobs } => self.fetch(worker, *age, queues, *max_jobs).await,
+            Wish::Fetch { worker, age, queues, max_jobs, lowest_first } => {
+                self.fetch((worker, *age), queues, *max_jobs, *lowest_first).await
+            }
             Wish::Settle { worker, age, picks } => self.settle(worker, *age, picks).await?,
             Wish::Exchange { worker, age, picks, queues, max_jobs } => {
                 let Call::Settle { worker: number, session, picks } = self.settle(worker, *age, picks).await? else {
                     return None;
                 };
-                let Call::Fetch { mut request, .. } = self.fetch(worker, *age, queues, *max_jobs).await else {
+                let Call::Fetch { mut request, .. } = self.fetch((worker, *age), queues, *max_jobs, false).await else {
                     return None;
                 };
                 let held = self.held_by(number).await;
@@ -187,8 +190,13 @@ impl World {
             Wish::RetryDead { picks } => self.retry_dead(picks).await?,
             Wish::Pause { queue, paused } => Call::Pause(queue_name(name(queue, &QUEUES)), *paused),
             Wish::Release { task, max } => Call::Release(task_name(name(task, &TASKS)), *max),
-            // Off the whole seconds: whether a job is as old or older is not asked.
-            Wish::Prune { seconds } => Call::Prune(Duration::from_millis(seconds * 1000 + 500)),
+            Wish::Prune => Call::Prune,
+            Wish::Revoke { picks } => Call::Revoke(self.some(picks)),
+            Wish::Delete { picks } => match self.retry_dead(picks).await? {
+                Call::RetryDead(ids) => Call::Delete(ids),
+                _ => return None,
+            },
+            Wish::Purge { queue } => Call::Purge(queue_name(name(queue, &QUEUES))),
             _ => return None,
         })
     }
@@ -200,6 +208,14 @@ impl World {
         let mut dead: Vec<_> = self.model().broker.jobs(&filter).await.ok()?.into_iter().map(|job| job.id).collect();
         dead.push(picks.first()?.get(&self.ids).clone());
         Some(Call::RetryDead(picks.iter().map(|pick| pick.get(&dead).clone()).collect()))
+    }
+
+    /// Some of all the ids there ever were, each once.
+    fn some(&self, picks: &[Index]) -> Vec<JobId> {
+        let mut ids: Vec<_> = picks.iter().map(|pick| pick.get(&self.ids).clone()).collect();
+        ids.sort();
+        ids.dedup();
+        ids
     }
 
     fn workers(&self) -> usize {
@@ -252,13 +268,15 @@ impl World {
             None => job_of(TASKS[0], queue),
         };
         job.record.task = task_name(name(&wish.task, &TASKS));
+        job.record.priority = Priority::new(wish.priority).unwrap_or_default();
+        job.record.options.unique = wish.unique.and_then(|unique| UniqueKey::new(name(&unique, &KEYS)).ok());
         if wish.delay > 0 {
             job.start = Start::After(self.uneven(Duration::from_secs(wish.delay)));
         }
         job
     }
 
-    async fn fetch(&self, worker: &Index, age: Age, queues: &[Index], max_jobs: usize) -> Call {
+    async fn fetch(&self, (worker, age): (&Index, Age), queues: &[Index], max_jobs: usize, lowest_first: bool) -> Call {
         let (worker, session) = self.session(worker, age);
         let mut names = Vec::new();
         for queue in queues.iter().map(|queue| queue_name(name(queue, &QUEUES))) {
@@ -267,7 +285,8 @@ impl World {
             }
         }
         let holds_nothing = self.held_by(worker).await.is_empty();
-        Call::Fetch { worker, session, request: FetchRequest { queues: names, max_jobs, holds_nothing } }
+        let request = FetchRequest { holds_nothing, lowest_first, ..FetchRequest::new(names, max_jobs) };
+        Call::Fetch { worker, session, request }
     }
 
     /// The deliveries that a worker still holds.

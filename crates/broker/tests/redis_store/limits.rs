@@ -42,7 +42,10 @@ async fn a_full_server_refuses_new_jobs_and_nothing_else() {
     assert_eq!(worker.held().await.unwrap().len(), 2);
     scene.advance(seconds(1));
     assert_eq!(scene.broker.promote_due(10).await.unwrap().count, 1);
-    assert_eq!(scene.broker.retry_dead(&[before[1].record.id.clone()]).await.unwrap(), [true]);
+    assert_eq!(
+        scene.broker.retry_dead(&[before[1].record.id.clone()]).await.unwrap(),
+        [celeriac_broker::Retried::Done]
+    );
     let newcomer = scene.broker.register(&registration("new", seconds(20))).await.unwrap();
     let newcomer = scene.broker.reconcile(&newcomer).await.unwrap().session;
     scene.broker.set_paused(&celeriac_broker::conformance::queue_name("q"), true).await.unwrap();

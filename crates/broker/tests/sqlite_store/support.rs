@@ -101,7 +101,7 @@ pub(crate) async fn register(broker: &SqliteBroker) -> Session {
 }
 
 pub(crate) fn everything() -> FetchRequest {
-    FetchRequest { queues: vec![queue()], max_jobs: 500, holds_nothing: true }
+    FetchRequest { holds_nothing: true, ..FetchRequest::new(vec![queue()], 500) }
 }
 
 pub(crate) async fn succeed(broker: &SqliteBroker, session: &Session, delivery: &Delivery) {

@@ -91,7 +91,7 @@ fn registration(incarnation: Incarnation) -> Registration {
 }
 
 fn request(queue: &str, max_jobs: usize) -> FetchRequest {
-    FetchRequest { queues: vec![QueueName::new(queue).unwrap()], max_jobs, holds_nothing: true }
+    FetchRequest { holds_nothing: true, ..FetchRequest::new(vec![QueueName::new(queue).unwrap()], max_jobs) }
 }
 
 /// A stage over an empty model.

@@ -19,7 +19,7 @@ fn failed(error: TaskError) -> Ending {
 #[test]
 fn success_ends_the_job_with_its_result() {
     let result = RawValue::from_string("[1]".into()).unwrap();
-    let Transition::Finish { outcome, keep } = decide(record(), Ending::Succeeded(result), &rules()) else {
+    let Transition::Finish { outcome, keep, .. } = decide(record(), Ending::Succeeded(result), &rules()) else {
         panic!("not finished");
     };
     assert_eq!((outcome.state, outcome.attempt, keep.as_secs()), (State::Succeeded, 1, 86_400));
@@ -106,6 +106,34 @@ fn a_result_that_is_kept_for_ever_ends_with_the_last_instant() {
     assert_eq!(rules.now.after(keep), Timestamp::MAX);
 }
 
+#[test]
+fn an_expired_job_ends_without_an_attempt_and_a_revoked_one_counts_the_one_it_began() {
+    for (ending, state, attempt) in [(Ending::Expired, State::Expired, 0), (Ending::Revoked, State::Revoked, 1)] {
+        let mut record = record();
+        record.options.unique = UniqueKey::new("key").ok();
+        let Transition::Finish { outcome, unique, .. } = decide(record, ending, &rules()) else { panic!("{state}") };
+        assert_eq!((outcome.state, outcome.attempt), (state, attempt));
+        assert_eq!(unique, UniqueKey::new("key").ok());
+    }
+}
+
+#[test]
+fn no_attempt_is_planned_beyond_the_deadline() {
+    let mut record = record();
+    record.options.deadline_ms = Some(1500);
+    let soon = TaskError::retry_in(Duration::from_millis(499), "busy");
+    assert_eq!(decide(record.clone(), failed(soon), &rules()).state(), State::Retry);
+    for late in [TaskError::retry_in(Duration::from_millis(500), "busy"), TaskError::snooze(Duration::from_secs(9))] {
+        let transition = decide(record.clone(), failed(late), &rules());
+        let Transition::DeadLetter { outcome, .. } = transition else { panic!("{transition:?}") };
+        assert!(outcome.error.unwrap().contains("deadline"));
+    }
+    let running = Ending::Failed { cause: Cause::DeadlineExceeded, error: TaskError::retry("over") };
+    assert_eq!(decide(record.clone(), running, &rules()).state(), State::Dead);
+    record.options.deadline_ms = Some(1000);
+    assert_eq!(decide(record, Ending::Lost, &rules()).state(), State::Dead);
+}
+
 fn endings() -> impl Strategy<Value = Ending> {
     prop_oneof![
         Just(0u8).prop_map(|_| Ending::Succeeded(RawValue::from_string("null".into()).unwrap())),
@@ -115,6 +143,8 @@ fn endings() -> impl Strategy<Value = Ending> {
         Just(0u8).prop_map(|_| Ending::Lost),
         Just(0u8).prop_map(|_| Ending::HandedBack),
         Just(0u8).prop_map(|_| Ending::PassedOn),
+        Just(0u8).prop_map(|_| Ending::Expired),
+        Just(0u8).prop_map(|_| Ending::Revoked),
         Just(0u8).prop_map(|_| Ending::NotRunnable { cause: Cause::Undecodable, error: "e".into() }),
     ]
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use celeriac_broker::{
     Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Registration, Session, Settled, Settlement,
-    StoreClock, WorkerView,
+    JobFilter, JobView, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Registration, Retried, Revocation,
+    Session, Settled, Settlement, StoreClock, WorkerView,
 };
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
 use tokio::sync::Notify;
@@ -115,7 +115,7 @@ impl Broker for ModelBroker {
             let may_take_suspects = store.held(&session.incarnation).is_empty();
             let open = |queue: &&QueueName| !store.paused.contains(*queue);
             let has_work = |queue: &QueueName| {
-                !store.ready(queue, false).is_empty() || (may_take_suspects && !store.ready(queue, true).is_empty())
+                !store.ready(queue).is_empty() || (may_take_suspects && !store.suspects(queue).is_empty())
             };
             queues.iter().filter(open).any(has_work).then_some(())
         };
@@ -134,6 +134,12 @@ impl Broker for ModelBroker {
             () = self.ended.notified() => {}
         }
         self.fetch(session, request).await
+    }
+
+    async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
+        let ordered = self.until(|store| store.has_orders(&session.incarnation).then_some(()));
+        drop(tokio::time::timeout(timeout, ordered).await);
+        Ok(())
     }
 
     async fn end_wait(&self, _session: &Session) -> Result<(), BrokerError> {
@@ -178,8 +184,8 @@ impl Broker for ModelBroker {
         Ok(self.call(|store| store.release_parked(tasks, max)))
     }
 
-    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
-        Ok(self.call(|store| store.prune(dead_retention, max)))
+    async fn prune(&self, max: usize) -> Result<Pruned, BrokerError> {
+        Ok(self.call(|store| store.prune(max)))
     }
 
     async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {
@@ -213,8 +219,20 @@ impl Inspector for ModelBroker {
         Ok(self.ask(Store::worker_views))
     }
 
-    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<Retried>, BrokerError> {
         Ok(self.call(|store| ids.iter().map(|id| store.retry_dead(id)).collect()))
+    }
+
+    async fn delete_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        Ok(self.call(|store| ids.iter().map(|id| store.delete_dead(id)).collect()))
+    }
+
+    async fn revoke(&self, ids: &[JobId], by: &str) -> Result<Vec<Revocation>, BrokerError> {
+        Ok(self.call(|store| ids.iter().map(|id| store.revoke(id, by)).collect()))
+    }
+
+    async fn purge(&self, queue: &QueueName, max: usize, by: &str) -> Result<Purged, BrokerError> {
+        Ok(self.call(|store| store.purge(queue, max, by)))
     }
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {

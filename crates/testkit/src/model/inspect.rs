@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use celeriac_broker::{JobFilter, JobView, QueueView, WorkerView};
-use celeriac_core::{JobId, QueueName, State};
+use celeriac_core::{JobId, QueueName};
 
 use super::places::{Job, Place};
 use super::store::{Store, Worker};
@@ -38,7 +38,7 @@ impl Store {
                 Place::Ready { .. } => &mut view.ready,
                 Place::Scheduled { .. } => &mut view.scheduled,
                 Place::Running { .. } => &mut view.running,
-                Place::Dead => &mut view.dead,
+                Place::Dead { .. } => &mut view.dead,
                 Place::Parked => &mut view.parked,
             };
             *count += 1;
@@ -60,15 +60,6 @@ impl Store {
             view
         };
         self.workers.values().filter(|worker| worker.expires > self.now).map(view).collect()
-    }
-
-    pub(crate) fn retry_dead(&mut self, id: &JobId) -> bool {
-        let Some(job) = self.jobs.get(id).filter(|job| job.state() == State::Dead) else { return false };
-        let mut record = job.record.clone();
-        (record.failures, record.losses, record.suspect) = (0, 0, false);
-        self.make_ready(record);
-        self.ends.remove(id);
-        true
     }
 
     pub(crate) fn set_paused(&mut self, queue: &QueueName, paused: bool) {

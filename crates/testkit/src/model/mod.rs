@@ -5,6 +5,7 @@
 //! are compared with it.
 
 mod broker;
+mod control;
 mod inspect;
 mod places;
 mod produce;

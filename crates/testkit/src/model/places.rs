@@ -11,8 +11,8 @@ pub(crate) enum Place {
     Scheduled { due: Timestamp },
     /// Held by a worker.
     Running { holder: Incarnation, fence: Fence },
-    /// Dead and kept.
-    Dead,
+    /// Dead and kept until then.
+    Dead { until: Timestamp },
     /// Kept aside.
     Parked,
 }

@@ -33,6 +33,9 @@ impl Store {
         if job.id_origin == IdOrigin::Given && (self.jobs.contains_key(id) || self.end(id).is_some()) {
             return Acceptance::IdInUse;
         }
+        if let Some(holder) = job.record.options.unique.as_ref().and_then(|unique| self.holder_of_key(unique)) {
+            return Acceptance::UniqueInUse { holder };
+        }
         let mut record = job.record.clone();
         record.enqueued_at = self.now;
         let due = match job.start {

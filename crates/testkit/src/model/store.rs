@@ -1,9 +1,10 @@
 //! What the model store keeps, and the questions every call asks.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use celeriac_broker::{Acceptance, BrokerError, Registration, Session};
-use celeriac_core::{Fence, Generation, Incarnation, JobId, Outcome, QueueName, Record, State, Timestamp};
+use celeriac_core::{Fence, Generation, Incarnation, JobId, Outcome, QueueName, Record, State, Timestamp, UniqueKey};
 
 use super::places::{Job, Place};
 
@@ -43,6 +44,8 @@ pub(crate) struct Store {
     pub(crate) leases: BTreeMap<Incarnation, Timestamp>,
     pub(crate) lost: BTreeSet<Incarnation>,
     pub(crate) newest_fence: Fence,
+    /// Held jobs that were revoked, and whether their worker has been told.
+    pub(crate) revoked: BTreeMap<JobId, bool>,
 }
 
 impl Store {
@@ -81,9 +84,22 @@ impl Store {
         chosen.into_iter().map(|(_, job)| job.clone()).collect()
     }
 
-    /// The ready jobs of a queue, those that may only run alone or the others, the head first.
-    pub(crate) fn ready(&self, queue: &QueueName, suspects: bool) -> Vec<Job> {
-        self.select(|job| (job.is_ready_in(queue) && job.record.suspect == suspects).then(|| job.turn()))
+    /// The ready jobs of a queue, the head first, the most urgent before all others.
+    pub(crate) fn ready(&self, queue: &QueueName) -> Vec<Job> {
+        self.select(|job| {
+            (job.is_ready_in(queue) && !job.record.suspect).then(|| (Reverse(job.record.priority), job.turn()))
+        })
+    }
+
+    /// The ready jobs of a queue that may only run alone, the head first.
+    pub(crate) fn suspects(&self, queue: &QueueName) -> Vec<Job> {
+        self.select(|job| (job.is_ready_in(queue) && job.record.suspect).then(|| job.turn()))
+    }
+
+    /// The unfinished job that has a unique key.
+    pub(crate) fn holder_of_key(&self, unique: &UniqueKey) -> Option<JobId> {
+        let holds = |job: &&Job| job.state() != State::Dead && job.record.options.unique.as_ref() == Some(unique);
+        self.jobs.values().find(holds).map(|job| job.id().clone())
     }
 
     pub(crate) fn held(&self, incarnation: &Incarnation) -> Vec<(JobId, Fence)> {

@@ -1,5 +1,6 @@
 //! The worker's side of the model: sessions, hand-outs, settlements and the services.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use celeriac_broker::{
@@ -45,7 +46,14 @@ impl Store {
         } else {
             self.leases.insert(session.incarnation.clone(), now.after(session.lease));
         }
-        Ok(Pulse { now, newest_fence: self.newest_fence, held, next_due: self.next_due() })
+        let mut revoked = Vec::new();
+        for (id, _) in &held {
+            if let Some(told) = self.revoked.get_mut(id) {
+                *told = true;
+                revoked.push(id.clone());
+            }
+        }
+        Ok(Pulse { now, newest_fence: self.newest_fence, held, revoked, next_due: self.next_due() })
     }
 
     pub(crate) fn deregister(&mut self, session: &Session) -> Result<(), BrokerError> {
@@ -61,25 +69,33 @@ impl Store {
         self.check_newest(session)?;
         self.newest_fence = Fence::new((self.newest_fence.get() + 1).max(self.now.as_millis() * 1000));
         let open: Vec<_> = request.queues.iter().filter(|queue| !self.paused.contains(queue)).collect();
-        let suspect = open.iter().find_map(|queue| self.ready(queue, true).into_iter().next());
+        let suspect = open.iter().find_map(|queue| self.suspects(queue).into_iter().next());
         let chosen = match suspect {
             Some(suspect) if request.holds_nothing && request.max_jobs > 0 => vec![suspect],
-            _ => self.choose(&open, request.max_jobs.min(MAX_BATCH_JOBS)),
+            _ => self.choose(&open, request),
         };
         let jobs: Vec<_> = chosen.into_iter().map(|job| self.hand_out(job, &session.incarnation)).collect();
         if !jobs.is_empty() {
             self.leases.insert(session.incarnation.clone(), self.now.after(session.lease));
         }
-        let more = open.iter().any(|queue| !self.ready(queue, false).is_empty());
-        let suspects_waiting = open.iter().any(|queue| !self.ready(queue, true).is_empty());
+        let more = open.iter().any(|queue| !self.ready(queue).is_empty());
+        let suspects_waiting = open.iter().any(|queue| !self.suspects(queue).is_empty());
         Ok(Fetched { jobs, now: self.now, next_due: self.next_due(), more, suspects_waiting, unreadable: Vec::new() })
     }
 
     /// The jobs for one hand-out, as far as they fit; one that is too big for any goes alone.
-    fn choose(&self, queues: &[&QueueName], max_jobs: usize) -> Vec<Job> {
+    fn choose(&self, queues: &[&QueueName], request: &FetchRequest) -> Vec<Job> {
+        let max_jobs = request.max_jobs.min(MAX_BATCH_JOBS);
         let mut chosen = Vec::new();
         let mut bytes = 0;
-        for job in queues.iter().flat_map(|queue| self.ready(queue, false)) {
+        let in_order = |queue: &&QueueName| {
+            let mut ready = self.ready(queue);
+            if request.lowest_first {
+                ready.sort_by_key(|job| (job.record.priority, job.turn()));
+            }
+            ready
+        };
+        for job in queues.iter().flat_map(in_order) {
             bytes += job.record.payload.len();
             if chosen.len() == max_jobs || (bytes > MAX_BATCH_BYTES && !chosen.is_empty()) {
                 break;
@@ -113,7 +129,19 @@ impl Store {
             Holder::Condemned(incarnation) if self.lost.contains(incarnation) => {}
             _ => return Err(BrokerError::SessionLost),
         }
-        Ok(settlements.iter().map(|settlement| self.settle_one(holder.incarnation(), settlement)).collect())
+        // Of several settlements of one job the first counts, also when it is refused.
+        let mut refused = BTreeSet::new();
+        let settle = |settlement: &Settlement| {
+            let settled = match refused.contains(&settlement.id) {
+                true => Settled::NotHeld,
+                false => self.settle_one(holder.incarnation(), settlement),
+            };
+            if settled == Settled::Revoked {
+                refused.insert(settlement.id.clone());
+            }
+            settled
+        };
+        Ok(settlements.iter().map(settle).collect())
     }
 
     fn settle_one(&mut self, holder: &Incarnation, settlement: &Settlement) -> Settled {
@@ -121,12 +149,16 @@ impl Store {
         if held != Some(settlement.fence) {
             return Settled::NotHeld;
         }
+        if self.revoked.contains_key(&settlement.id) && !settlement.transition.state().is_terminal() {
+            return Settled::Revoked;
+        }
+        self.revoked.remove(&settlement.id);
         self.jobs.remove(&settlement.id);
         match settlement.transition.clone() {
-            Transition::Finish { outcome, keep } => self.keep_end(outcome, keep),
+            Transition::Finish { outcome, keep, .. } => self.keep_end(outcome, keep),
             Transition::Retry { record, delay } => self.put(record, Place::Scheduled { due: self.now.after(delay) }),
-            Transition::DeadLetter { record, outcome, keep } => {
-                self.put(record, Place::Dead);
+            Transition::DeadLetter { record, outcome, keep, retention } => {
+                self.put(record, Place::Dead { until: self.now.after(retention) });
                 self.keep_end(*outcome, keep);
             }
             Transition::Requeue { record } => {
@@ -139,7 +171,7 @@ impl Store {
         Settled::Done
     }
 
-    fn keep_end(&mut self, outcome: Outcome, keep: Duration) {
+    pub(crate) fn keep_end(&mut self, outcome: Outcome, keep: Duration) {
         let until = self.now.after(keep);
         if until > self.now {
             self.ends.insert(outcome.id.clone(), End { outcome, until });
@@ -191,10 +223,12 @@ impl Store {
         count
     }
 
-    pub(crate) fn prune(&mut self, dead_retention: Duration, max: usize) -> Pruned {
+    pub(crate) fn prune(&mut self, max: usize) -> Pruned {
         let now = self.now;
-        let is_old = |job: &Job| job.place == Place::Dead && job.record.since.after(dead_retention) < now;
-        let dead = self.select(|job| is_old(job).then_some(job.record.since));
+        let dead = self.select(|job| match job.place {
+            Place::Dead { until } => (until <= now).then_some(until),
+            _ => None,
+        });
         let dead: Vec<_> = dead.iter().take(max).map(|job| job.id().clone()).collect();
         dead.iter().for_each(|id| drop(self.jobs.remove(id)));
         let over = self.ends.iter().filter(|(_, end)| end.until <= now).map(|(id, _)| id.clone());

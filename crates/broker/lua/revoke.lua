@@ -1,0 +1,124 @@
+-- PURPOSE: ends jobs that wait, and tells the workers of those that run.
+-- PRECONDITION: each record begins with the bytes that the caller has read, else nothing happens to that job; and every worker that may
+--   hold jobs is named, else nothing happens at all.
+-- KEYS: 1 jobs, 2 scheduled, 3 counts, 4 ends, 5 keeps, 6 unique, 7 revoked, 8 leases, 9 lost, 10 parked; then for each holder its
+--   running hash and its list of orders; then for each task its parked set; then for each time to keep ends its list of ended jobs.
+-- ARGV: 1 override, 2 channel, 3 by, 4 order_ttl, 5 holder_count, 6 queue_count, 7 task_count, 8 keep_count; then the names of
+--   holders, queues and tasks, and the times in ms; then for each job its id, the fixed bytes its record begins with, the places of its
+--   queue and task, its unique key or '', the place of the time or zero, its end.
+-- RETURNS: {done, letters}, for each job E (ended), T (its worker is told) or A (it has changed, look again); or {again}.
+local jobs = KEYS[1]
+local scheduled = KEYS[2]
+local counts = KEYS[3]
+local ends = KEYS[4]
+local keeps = KEYS[5]
+local unique = KEYS[6]
+local revoked = KEYS[7]
+local leases = KEYS[8]
+local lost = KEYS[9]
+local parked = KEYS[10]
+local override = ARGV[1]
+local channel = ARGV[2]
+local by = ARGV[3]
+local order_ttl = ARGV[4]
+local holder_count = tonumber(ARGV[5])
+local queue_count = tonumber(ARGV[6])
+local task_count = tonumber(ARGV[7])
+local keep_count = tonumber(ARGV[8])
+local first_holder = 9
+local first_queue = first_holder + holder_count
+local first_task = first_queue + queue_count
+local first_keep = first_task + task_count
+local first_job = first_keep + keep_count
+local first_running = 11
+local first_parked = first_running + 2 * holder_count
+local first_ended = first_parked + task_count
+
+admit(leases)
+local now = clock(override)
+local named = {}
+for at = first_holder, first_queue - 1 do
+  named[ARGV[at]] = true
+end
+for _, key in ipairs({leases, lost}) do
+  for _, holder in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+    if not named[holder] then
+      return {'again'}
+    end
+  end
+end
+redis.call('HLEN', jobs)
+redis.call('ZCARD', scheduled)
+redis.call('HLEN', counts)
+redis.call('HLEN', ends)
+redis.call('SCARD', keeps)
+redis.call('HLEN', unique)
+redis.call('HLEN', revoked)
+redis.call('SCARD', parked)
+expect_lists(first_ended, #KEYS)
+
+local stamped, letters = stamp(now), {}
+local kept = begin_ends(ends, keeps, first_ended, first_keep)
+
+-- The place of the one who holds a job, or nil.
+local function holder_of(id)
+  for holder = 1, holder_count do
+    if redis.call('HEXISTS', KEYS[first_running + 2 * holder - 2], id) == 1 then
+      return holder
+    end
+  end
+  return nil
+end
+
+local function tell(id, holder)
+  redis.call('HSET', revoked, id, whole(now) .. ' ' .. by)
+  local orders = KEYS[first_running + 2 * holder - 1]
+  wake(orders)
+  redis.call('PEXPIRE', orders, order_ttl)
+end
+
+-- Takes a job from the place where it waits. In the middle of a list its id stays, and its record says so until the id comes up.
+local function take_out(id, record, state, queue, task)
+  if state == 'Q' then
+    redis.call('HSET', jobs, id, in_state(record, 'R', stamped))
+    redis.call('HINCRBY', counts, 'gone:' .. queue, 1)
+    return
+  end
+  redis.call('HDEL', jobs, id)
+  if state == 'P' then
+    local aside = KEYS[first_parked + task - 1]
+    redis.call('ZREM', aside, id)
+    redis.call('HINCRBY', counts, 'parked:' .. queue, -1)
+    if redis.call('ZCARD', aside) == 0 then
+      redis.call('SREM', parked, ARGV[first_task + task - 1])
+    end
+  else
+    redis.call('ZREM', scheduled, id)
+    redis.call('HINCRBY', counts, 'scheduled:' .. queue, -1)
+  end
+end
+
+for at = first_job, #ARGV, 7 do
+  local id, head, queue, task = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local key, place, outcome = ARGV[at + 4], tonumber(ARGV[at + 5]), ARGV[at + 6]
+  local record = redis.call('HGET', jobs, id)
+  local letter = 'A'
+  if record and string.sub(record, 1, SHORTEST) == head then
+    local state = string.sub(record, 14, 14)
+    local holder = state == 'Q' and holder_of(id)
+    if holder then
+      tell(id, holder)
+      letter = 'T'
+    elseif state == 'Q' or state == 'S' or state == 'T' or state == 'P' then
+      take_out(id, record, state, ARGV[first_queue + queue - 1], task)
+      free_key(unique, key, id)
+      if place > 0 then
+        keep_end(kept, place, id, outcome, now)
+      end
+      letter = 'E'
+    end
+  end
+  letters[#letters + 1] = letter
+end
+finish_ends(kept, channel, now)
+return {'done', table.concat(letters)}
