@@ -135,6 +135,17 @@ pub enum Transition {
 }
 
 impl Transition {
+    /// What a store refused because the job was revoked meanwhile, as the end that it takes. An end stays as it is.
+    #[must_use]
+    pub fn revoked(self, rules: &Rules) -> Self {
+        match self {
+            Self::Retry { record, .. } | Self::Requeue { record } | Self::Park { record } => {
+                finish(record, State::Revoked, WHILE_IT_RAN, rules)
+            }
+            end => end,
+        }
+    }
+
     /// The state the job comes into.
     #[must_use]
     pub fn state(&self) -> State {
@@ -147,6 +158,9 @@ impl Transition {
         }
     }
 }
+
+/// What is said of a job that was revoked while a worker held it.
+const WHILE_IT_RAN: &str = "revoked while it ran";
 
 /// Decides what becomes of a job whose delivery ended.
 #[must_use]
@@ -166,7 +180,7 @@ pub fn decide(record: Record, ending: Ending, rules: &Rules) -> Transition {
             };
             finish(record, State::Expired, error, rules)
         }
-        Ending::Revoked => finish(attempted(record, State::Revoked), State::Revoked, "revoked while it ran", rules),
+        Ending::Revoked => finish(attempted(record, State::Revoked), State::Revoked, WHILE_IT_RAN, rules),
         Ending::NotRunnable { cause, error } => {
             let mut record = moved(record, State::Parked);
             // Parking costs no attempt; the incident names the one that did not take place.

@@ -36,6 +36,14 @@ impl ClockEstimate {
         self.lock().map_or(Timestamp::default(), |(at, heard)| at.after(heard.elapsed()))
     }
 
+    /// The latest time that the store's clock may show now: counted from when it was last asked and not from its answer, which was on
+    /// its way for a while.
+    pub(crate) fn latest(&self) -> Timestamp {
+        let asked = *self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let counted = asked.map(|(then, asked)| then.after(asked.elapsed()));
+        counted.unwrap_or_default().max(self.now())
+    }
+
     /// How long until `due`; zero if it is past.
     pub(crate) fn until(&self, due: Timestamp) -> Duration {
         due.since(self.now())

@@ -40,6 +40,7 @@ pub struct CommandTask {
     retry: RetryPolicy,
     timeout: Option<Duration>,
     result_ttl: Duration,
+    dead_ttl: Duration,
     clear_env: bool,
     environment: BTreeMap<String, String>,
 }
@@ -57,6 +58,7 @@ impl CommandTask {
             retry: defaults.retry,
             timeout: None,
             result_ttl: defaults.result_ttl,
+            dead_ttl: defaults.dead_ttl,
             clear_env: false,
             environment: BTreeMap::new(),
         }
@@ -90,6 +92,13 @@ impl CommandTask {
         self
     }
 
+    /// Sets how long its dead jobs are kept.
+    #[must_use]
+    pub fn dead_ttl(mut self, ttl: Duration) -> Self {
+        self.dead_ttl = ttl;
+        self
+    }
+
     /// Starts the command with an empty environment, but for what [`CommandTask::env`] and celeriac add.
     #[must_use]
     pub fn clear_env(mut self) -> Self {
@@ -111,7 +120,13 @@ impl CommandTask {
     }
 
     pub(crate) fn definition(&self) -> Definition {
-        Definition { queue: self.queue.clone(), retry: self.retry, timeout: self.timeout, result_ttl: self.result_ttl }
+        Definition {
+            queue: self.queue.clone(),
+            retry: self.retry,
+            timeout: self.timeout,
+            result_ttl: self.result_ttl,
+            dead_ttl: self.dead_ttl,
+        }
     }
 
     fn spawn(&self, context: &Context) -> Result<ProcessGroup, TaskError> {

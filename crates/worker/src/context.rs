@@ -22,6 +22,8 @@ pub(crate) mod order {
     pub(crate) const HAND_BACK: u8 = 2;
     /// The job is not ours any more and must not be settled.
     pub(crate) const LOST: u8 = 4;
+    /// Somebody revoked the job: the handler should stop, and the attempt is given up soon.
+    pub(crate) const REVOKED: u8 = 8;
 }
 
 /// The facts behind a [`Context`], and what the attempt was told. One allocation for each job, shared by its handler, the

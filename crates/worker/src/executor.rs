@@ -8,15 +8,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use celeriac_broker::{Delivery, Settlement};
-use celeriac_core::{
-    Cause, DEFAULT_RESULT_TTL, Ending, MAX_PAYLOAD_BYTES, Record, RetryPolicy, Rules, TaskError, Transition, decide,
-};
+use celeriac_core::{Cause, Ending, MAX_PAYLOAD_BYTES, Record, TaskError, Transition, decide};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::backlog::{RunnerGuard, Waiting};
 use crate::context::{Attempt, Context, order};
-use crate::handler::{Definition, Run, RunResult};
+use crate::handler::{Run, RunResult};
 use crate::post::Post;
 
 /// Jobs that a runner runs before it lets others have the thread; each may have ended without ever waiting.
@@ -87,6 +85,9 @@ impl Executor {
         if let Some(given_up) = given_up(attempt.told(order::LOST | order::HAND_BACK)) {
             return given_up;
         }
+        if self.is_too_late(record) {
+            return Some(Ending::Expired);
+        }
         let Some(entry) = self.post.tasks.find(&record.task) else {
             // It asks the store.
             slot.pend();
@@ -109,7 +110,7 @@ impl Executor {
         // command's process group is killed.
         tokio::select! {
             biased;
-            ending = within(limit, guarded(run, slot)) => Some(ending),
+            ending = before(self.until_deadline(record), within(limit, guarded(run, slot))) => Some(ending),
             told = attempt.until_told(order::LOST | order::HAND_BACK) => given_up(told).flatten(),
         }
     }
@@ -123,11 +124,20 @@ impl Executor {
         Ending::NotRunnable { cause: Cause::UnknownTask, error }
     }
 
+    /// Whether the job has expired or its deadline has passed. The latest time that the store's clock may show decides: an expired job
+    /// never begins.
+    fn is_too_late(&self, record: &Record) -> bool {
+        let over = record.expires_at().into_iter().chain(record.deadline()).min();
+        over.is_some_and(|over| over <= self.post.clock.latest())
+    }
+
+    /// Until when the attempt may run because of its job's deadline.
+    fn until_deadline(&self, record: &Record) -> Option<Duration> {
+        record.deadline().map(|deadline| deadline.since(self.post.clock.now()))
+    }
+
     fn decide(&self, record: Record, ending: Ending) -> Transition {
-        let definition = self.post.tasks.find(&record.task).map(|entry| &entry.definition);
-        let mut rules = Rules::new(Arc::clone(&self.post.settings.name), self.post.clock.now());
-        rules.retry = definition.map_or_else(RetryPolicy::default, |definition: &Definition| definition.retry);
-        rules.result_ttl = definition.map_or(DEFAULT_RESULT_TTL, |definition| definition.result_ttl);
+        let mut rules = self.post.rules(&record.task, Arc::clone(&self.post.settings.name));
         rules.jitter = fastrand::f64();
         decide(record, ending, &rules)
     }
@@ -172,6 +182,15 @@ async fn within(limit: Option<Duration>, run: impl Future<Output = Ending>) -> E
     tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
         let limit = celeriac_core::format_duration(limit);
         Ending::Failed { cause: Cause::TimedOut, error: TaskError::retry(format!("ran longer than {limit}")) }
+    })
+}
+
+/// Applies the job's deadline.
+async fn before(deadline: Option<Duration>, run: impl Future<Output = Ending>) -> Ending {
+    let Some(deadline) = deadline else { return run.await };
+    tokio::time::timeout(deadline, run).await.unwrap_or_else(|_| Ending::Failed {
+        cause: Cause::DeadlineExceeded,
+        error: TaskError::permanent("was still running at its deadline"),
     })
 }
 

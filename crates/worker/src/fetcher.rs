@@ -37,6 +37,9 @@ const MOST_AT_ONCE: usize = MAX_BATCH_JOBS / 2;
 /// A second call goes beside the first only with so much to do: a call costs the store as much as twenty jobs.
 const WORTH_A_CALL: usize = 50;
 
+/// One call in so many takes the least urgent jobs of each queue first, or they would starve behind urgent ones that never end.
+const LOWEST_FIRST: usize = 16;
+
 /// A burst waits for jobs that are due within this time, so that it sees short retries through, and leaves later ones to others.
 const BURST_HORIZON: Duration = Duration::from_secs(60);
 
@@ -53,6 +56,8 @@ pub(crate) struct Fetcher {
     executor: Executor,
     calls: Calls,
     first_queue: usize,
+    /// Calls so far.
+    asked: usize,
     suspects: SuspectTurns,
     prefetch: Prefetch,
     /// The queues were empty when last asked: there is nothing to do but to wait.
@@ -75,6 +80,7 @@ impl Fetcher {
             executor,
             calls,
             first_queue: 0,
+            asked: 0,
             suspects,
             prefetch,
             dry: false,
@@ -183,7 +189,7 @@ impl Fetcher {
     fn exchange(&mut self, max_jobs: usize, held: usize) -> Result<(), BrokerError> {
         let session = self.session()?;
         let holds_nothing = held == 0 && self.calls.is_empty();
-        let request = FetchRequest { queues: self.queues(), max_jobs, holds_nothing };
+        let request = self.request(max_jobs, holds_nothing);
         let call = Call::new(session, request).with(self.post.ends.take());
         self.calls.exchange(Arc::clone(&self.post.broker), call);
         Ok(())
@@ -191,7 +197,7 @@ impl Fetcher {
 
     fn wait(&mut self, max_jobs: usize, held: usize) -> Result<(), BrokerError> {
         let session = self.session()?;
-        let request = FetchRequest { queues: self.queues(), max_jobs, holds_nothing: held == 0 };
+        let request = self.request(max_jobs, held == 0);
         let call = Call::new(session, request);
         let broker = Arc::clone(&self.post.broker);
         let time = if self.post.settings.burst { BURST_WAIT } else { IDLE_WAIT };
@@ -203,6 +209,12 @@ impl Fetcher {
         Ok(())
     }
 
+    fn request(&mut self, max_jobs: usize, holds_nothing: bool) -> FetchRequest {
+        self.asked = self.asked.wrapping_add(1);
+        let lowest_first = self.asked.is_multiple_of(LOWEST_FIRST);
+        FetchRequest { queues: self.queues(), max_jobs, holds_nothing, lowest_first }
+    }
+
     fn session(&mut self) -> Result<Session, BrokerError> {
         self.sessions.borrow_and_update().clone().ok_or(BrokerError::SessionLost)
     }
@@ -211,8 +223,7 @@ impl Fetcher {
         let Answer { call, result, waited } = answer;
         match result {
             Ok((settled, fetched)) => {
-                self.post.note_settled(&call.settlements, &settled, false);
-                self.post.held.remove(&call.settlements);
+                self.post.conclude(&call.settlements, &settled, false);
                 if !waited {
                     self.prefetch.learn(self.post.backlog.ended(), Instant::now(), call.asked.elapsed());
                 }
@@ -318,8 +329,7 @@ impl Fetcher {
             let Ok(answer) = tokio::time::timeout_at(deadline.into(), self.calls.next()).await else { break };
             match answer.result {
                 Ok((settled, fetched)) => {
-                    self.post.note_settled(&answer.call.settlements, &settled, false);
-                    self.post.held.remove(&answer.call.settlements);
+                    self.post.conclude(&answer.call.settlements, &settled, false);
                     self.take(&answer.call, fetched);
                 }
                 Err(error) => {

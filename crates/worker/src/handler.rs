@@ -119,6 +119,7 @@ pub(crate) struct Definition {
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Option<Duration>,
     pub(crate) result_ttl: Duration,
+    pub(crate) dead_ttl: Duration,
 }
 
 /// A task without its types.

@@ -15,6 +15,9 @@ use crate::post::Post;
 /// How often the registration of an idle worker is renewed; it lives three times as long at least.
 const IDLE_BEAT: Duration = Duration::from_secs(60);
 
+/// How soon a worker that has taken its first jobs begins to wait for orders.
+const ORDERS_LOOK: Duration = Duration::from_millis(500);
+
 /// The thread. It ends when the worker's `end` signal fires.
 pub(crate) struct Heartbeat {
     thread: Option<JoinHandle<()>>,
@@ -67,7 +70,7 @@ impl Beats {
         loop {
             tokio::select! {
                 () = end.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
+                () = self.rest(wait) => {}
             }
             wait = interval;
             let Some(session) = self.sessions.borrow_and_update().clone() else { continue };
@@ -90,6 +93,26 @@ impl Beats {
                     // Several tries within one lease, also when it is short.
                     wait = (interval / 4).min(Duration::from_secs(1));
                 }
+            }
+        }
+    }
+
+    /// Waits until the next beat, or until there may be orders for what is held.
+    async fn rest(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let left = || until.saturating_duration_since(Instant::now());
+        while !left().is_zero() {
+            let session = self.sessions.borrow().clone();
+            match (&self.broker, session) {
+                (Some(broker), Some(session)) if !self.post.held.is_empty() => {
+                    match broker.wait_for_orders(&session, left()).await {
+                        Ok(()) => return,
+                        // The beat finds out what is wrong.
+                        Err(error) => tracing::debug!(%error, "cannot wait for orders"),
+                    }
+                    tokio::time::sleep(left()).await;
+                }
+                _ => tokio::time::sleep(left().min(ORDERS_LOOK)).await,
             }
         }
     }
@@ -123,6 +146,7 @@ impl Beats {
             self.post.session.lease_began();
         }
         self.post.clock.note(pulse.now);
+        self.post.held.tell(&pulse.revoked, order::REVOKED);
         self.post.signals.due(pulse.next_due);
         // A job on its way to the fetcher is listed and not yet known: only one that stays unknown over two beats counts.
         let unknown: HashSet<(JobId, Fence)> = pulse

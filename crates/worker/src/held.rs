@@ -41,7 +41,7 @@ impl Held {
     }
 
     /// Removes the jobs that are held under these tokens.
-    pub(crate) fn remove(&self, settled: &[Settlement]) {
+    pub(crate) fn remove<'s>(&self, settled: impl IntoIterator<Item = &'s Settlement>) {
         let mut table = self.lock();
         for settlement in settled {
             let Some((id, attempt)) = table.jobs.remove_entry(&settlement.id) else { continue };
@@ -78,6 +78,12 @@ impl Held {
         drop(table);
         self.removed.notify_waiters();
         gone
+    }
+
+    /// Tells the attempts of these jobs something.
+    pub(crate) fn tell(&self, ids: &[JobId], orders: u8) {
+        let table = self.lock();
+        ids.iter().filter_map(|id| table.jobs.get(id)).for_each(|attempt| attempt.tell(orders));
     }
 
     /// Tells every attempt something.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::Broker;
-use celeriac_core::{QueueName, Timestamp};
+use celeriac_core::{QueueName, Rules, TaskName, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ use crate::ends::Ends;
 use crate::held::Held;
 use crate::session::SessionKeeper;
 use crate::summary::Counters;
-use crate::tasks::Tasks;
+use crate::tasks::{Entry, Tasks};
 
 /// How a worker was set up.
 #[derive(Debug, Clone)]
@@ -41,6 +41,19 @@ pub(crate) struct Post {
     pub(crate) counters: Counters,
     pub(crate) elsewhere: Elsewhere,
     pub(crate) signals: Signals,
+}
+
+impl Post {
+    /// What must be known to decide what becomes of a job of this task, as of now.
+    pub(crate) fn rules(&self, task: &TaskName, worker: impl Into<Arc<str>>) -> Rules {
+        let mut rules = Rules::new(worker, self.clock.now());
+        if let Some(Entry { definition, .. }) = self.tasks.find(task) {
+            rules.retry = definition.retry;
+            rules.result_ttl = definition.result_ttl;
+            rules.dead_ttl = definition.dead_ttl;
+        }
+        rules
+    }
 }
 
 /// How the activities tell each other to act.

@@ -7,8 +7,6 @@ use celeriac_broker::Pruned;
 
 use crate::post::{Post, pause};
 
-/// How long dead jobs are kept.
-const DEAD_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The most things of each kind removed in one call.
 const MAX_REMOVED: usize = 500;
 /// Between two calls that both had all they may do.
@@ -37,7 +35,7 @@ pub(crate) async fn run(post: Arc<Post>) {
 async fn prune(post: &Post) {
     let mut more = true;
     while more {
-        let Pruned { dead, results, workers } = match post.broker.prune(DEAD_RETENTION, MAX_REMOVED).await {
+        let Pruned { dead, results, workers } = match post.broker.prune(MAX_REMOVED).await {
             Ok(pruned) => pruned,
             Err(error) => {
                 tracing::debug!(%error, "could not prune");

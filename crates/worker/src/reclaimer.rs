@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use celeriac_broker::{Broker, BrokerError, Condemned, Holder, MAX_BATCH_JOBS, Settlement};
-use celeriac_core::{Ending, Incarnation, Rules, decide};
+use celeriac_broker::{Broker, BrokerError, Condemned, Holder, MAX_BATCH_JOBS, Settled, Settlement};
+use celeriac_core::{Ending, Incarnation, decide};
 
 use crate::post::{Post, pause};
 
@@ -69,7 +69,7 @@ async fn drain(post: &Post, lost: Vec<Incarnation>) -> Result<(), BrokerError> {
 
 /// Settles what a condemned incarnation holds, as lost. Several processes may do so at once: the tokens let each job be settled once.
 async fn drain_one(broker: &dyn Broker, incarnation: &Incarnation, post: &Post) -> Result<usize, BrokerError> {
-    let rules = Rules::new(incarnation.worker_name(), post.clock.now());
+    let name: Arc<str> = incarnation.worker_name().into();
     let holder = Holder::Condemned(incarnation.clone());
     let mut drained = 0;
     loop {
@@ -78,8 +78,11 @@ async fn drain_one(broker: &dyn Broker, incarnation: &Incarnation, post: &Post) 
             .into_iter()
             .map(|delivery| Settlement {
                 id: delivery.record.id.clone(),
-                transition: decide(delivery.record, Ending::Lost, &rules),
                 fence: delivery.lease.fence,
+                transition: {
+                    let rules = post.rules(&delivery.record.task, Arc::clone(&name));
+                    decide(delivery.record, Ending::Lost, &rules)
+                },
             })
             .collect();
         if settlements.is_empty() {
@@ -87,10 +90,25 @@ async fn drain_one(broker: &dyn Broker, incarnation: &Incarnation, post: &Post) 
             return Ok(drained);
         }
         match broker.settle(&holder, &settlements).await {
-            Ok(_) => drained += settlements.len(),
+            Ok(settled) => {
+                drained += settlements.len();
+                end_revoked(post, &holder, &settlements, &settled).await?;
+            }
             // Somebody else has finished the drain meanwhile.
             Err(BrokerError::SessionLost) => return Ok(drained),
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Ends those that were revoked while the incarnation held them: they do not run again.
+pub(crate) async fn end_revoked(
+    post: &Post,
+    holder: &Holder,
+    settlements: &[Settlement],
+    settled: &[Settled],
+) -> Result<(), BrokerError> {
+    let revoked = settlements.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Revoked);
+    let revoked: Vec<_> = revoked.map(|(settlement, _)| post.as_revoked(settlement)).collect();
+    if revoked.is_empty() { Ok(()) } else { post.broker.settle(holder, &revoked).await.map(|_| ()) }
 }

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::post::{Post, pause};
+use crate::reclaimer::end_revoked;
 
 /// The most jobs handed back in one call.
 const HAND_BACK_BATCH: usize = 500;
@@ -255,7 +256,9 @@ impl Post {
             })
             .collect();
         for batch in settlements.chunks(HAND_BACK_BATCH) {
-            self.broker.settle(&Holder::Session(session.clone()), batch).await?;
+            let holder = Holder::Session(session.clone());
+            let settled = self.broker.settle(&holder, batch).await?;
+            end_revoked(self, &holder, batch, &settled).await?;
         }
         tracing::info!(jobs = settlements.len(), "handed back jobs whose hand-out had been lost");
         Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use celeriac_broker::{BrokerError, Holder, Settled, Settlement};
-use celeriac_core::Transition;
+use celeriac_core::{Rules, Transition};
 
 use crate::ends::Batch;
 use crate::post::Post;
@@ -17,20 +17,21 @@ pub(crate) async fn run(post: Arc<Post>) {
             // comparison hands them back, or their lease ends with the worker.
             let jobs = batch.settlements.len();
             tracing::error!(%error, jobs, "ends of jobs could not be settled; the jobs will run again");
+            post.held.remove(&batch.settlements);
         }
-        post.held.remove(&batch.settlements);
     }
 }
 
 /// Settles a batch, mending the session as often as needed.
-async fn settle(post: &Post, Batch { settlements, in_doubt }: &Batch) -> Result<(), BrokerError> {
+async fn settle(post: &Post, batch: &Batch) -> Result<(), BrokerError> {
+    let Batch { settlements, in_doubt } = batch;
     let mut in_doubt = *in_doubt;
     let mut backoff = Backoff::until(&post.signals.end);
     loop {
         let Some(session) = post.session.current() else { return Err(BrokerError::SessionLost) };
         match post.broker.settle(&Holder::Session(session.clone()), settlements).await {
             Ok(answers) => {
-                post.note_settled(settlements, &answers, in_doubt);
+                post.conclude(settlements, &answers, in_doubt);
                 return Ok(());
             }
             Err(error) => {
@@ -42,17 +43,27 @@ async fn settle(post: &Post, Batch { settlements, in_doubt }: &Batch) -> Result<
 }
 
 impl Post {
-    /// Counts what became of each. After a lost answer "not held" means that the earlier copy was carried out.
-    pub(crate) fn note_settled(&self, settlements: &[Settlement], answers: &[Settled], in_doubt: bool) {
+    /// Counts what became of each, and forgets those that are held no more. After a lost answer "not held" means that the earlier copy was
+    /// carried out. A job that was revoked meanwhile is settled once more, as that.
+    pub(crate) fn conclude(&self, settlements: &[Settlement], answers: &[Settled], in_doubt: bool) {
         for (settlement, settled) in settlements.iter().zip(answers) {
             match settled {
                 Settled::NotHeld if !in_doubt => {
                     self.counters.lease_lost();
                     tracing::warn!(job = %settlement.id, fence = %settlement.fence, "LeaseLost: the end of this attempt was refused");
                 }
+                Settled::Revoked => self.ends.leave(self.as_revoked(settlement)),
                 _ => self.count_settled(&settlement.transition),
             }
         }
+        let gone = settlements.iter().zip(answers).filter(|(_, settled)| **settled != Settled::Revoked);
+        self.held.remove(gone.map(|(settlement, _)| settlement));
+    }
+
+    /// The settlement that a store takes for a job that was revoked while it was held.
+    pub(crate) fn as_revoked(&self, settlement: &Settlement) -> Settlement {
+        let rules = Rules::new(Arc::clone(&self.settings.name), self.clock.now());
+        Settlement { transition: settlement.transition.clone().revoked(&rules), ..settlement.clone() }
     }
 
     fn count_settled(&self, transition: &Transition) {

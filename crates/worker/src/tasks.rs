@@ -112,6 +112,7 @@ impl Tasks {
             retry: options.retry,
             timeout: options.timeout,
             result_ttl: options.result_ttl,
+            dead_ttl: options.dead_ttl,
         };
         self.insert(H::Task::NAME.to_owned(), Entry { definition, runnable: Arc::new(Erased::new(handler)) })
     }
