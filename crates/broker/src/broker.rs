@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName};
 
 use crate::batch::{Batch, BatchAnswer};
-use crate::delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+use crate::delivery::{
+    Condemned, Delivery, Exchanged, FetchRequest, Fetched, Note, Promoted, Pruned, Settled, Settlement,
+};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
 use crate::store_url::StoreUrl;
@@ -72,6 +74,10 @@ pub trait Broker: Inspector + Debug + 'static {
     /// repeat answers [`Settled::NotHeld`]. [`BrokerError::SessionLost`] for any session but the newest, and for a condemned
     /// holder that was not condemned.
     async fn settle(&self, holder: &Holder, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
+
+    /// Keeps what handlers tell, for [`crate::NOTES_TTL`] after the last time. Each note counts only if the worker holds the job under that
+    /// token. A crash after it leaves them kept; sent again, lines appear twice.
+    async fn note(&self, session: &Session, notes: &[Note]) -> Result<(), BrokerError>;
 
     /// Waits until one of the queues may have work or a job with an earlier due time than any before was accepted, at most `timeout`.
     /// It may return early without any. Dropping it is safe.

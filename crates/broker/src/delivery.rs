@@ -1,6 +1,8 @@
 //! What moves between a store and a worker: requests, deliveries and settlements.
 
-use celeriac_core::{Fence, Incarnation, JobId, Lease, QueueName, Record, Timestamp, Transition};
+use std::time::Duration;
+
+use celeriac_core::{Fence, Incarnation, JobId, Lease, Progress, QueueName, Record, Timestamp, Transition};
 
 /// What a worker asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,22 @@ pub struct Settlement {
     /// The way out.
     pub transition: Transition,
 }
+
+/// What the handler of a held job has told since it last told something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The job.
+    pub id: JobId,
+    /// The token it was handed out with.
+    pub fence: Fence,
+    /// How far it is, if it said so.
+    pub progress: Option<Progress>,
+    /// Lines of its log.
+    pub lines: Vec<String>,
+}
+
+/// How long what a job has told is kept after it last told something.
+pub const NOTES_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// What became of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

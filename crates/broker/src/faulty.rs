@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
+use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Timestamp};
 
 use crate::{
     Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobView, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Refusal, Registration, Retried,
-    Revocation, Session, Settled, Settlement, WorkerView,
+    JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Refusal,
+    Registration, Retried, Revocation, Session, Settled, Settlement, WorkerView,
 };
 
 /// A method of [`Broker`] or [`Inspector`].
@@ -32,6 +32,7 @@ pub enum Operation {
     Settle,
     WaitForWork,
     FetchWhenReady,
+    Note,
     WaitForOrders,
     EndWait,
     Exchange,
@@ -48,6 +49,8 @@ pub enum Operation {
     Now,
     Job,
     Jobs,
+    Page,
+    Notes,
     Queues,
     Workers,
     RetryDead,
@@ -217,6 +220,10 @@ impl Broker for FaultyBroker {
         self.pass(Operation::FetchWhenReady, self.broker.fetch_when_ready(session, request, timeout)).await
     }
 
+    async fn note(&self, session: &Session, notes: &[Note]) -> Result<(), BrokerError> {
+        self.pass(Operation::Note, self.broker.note(session, notes)).await
+    }
+
     async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
         self.pass(Operation::WaitForOrders, self.broker.wait_for_orders(session, timeout)).await
     }
@@ -287,6 +294,14 @@ impl Inspector for FaultyBroker {
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError> {
         self.pass(Operation::Jobs, self.broker.jobs(filter)).await
+    }
+
+    async fn page(&self, filter: &JobFilter, mark: Option<&PageMark>) -> Result<JobPage, BrokerError> {
+        self.pass(Operation::Page, self.broker.page(filter, mark)).await
+    }
+
+    async fn notes(&self, id: &JobId) -> Result<Notes, BrokerError> {
+        self.pass(Operation::Notes, self.broker.notes(id)).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueView>, BrokerError> {

@@ -1,11 +1,13 @@
 //! What people ask a store: which jobs, which queues, which workers; and the few things they may order.
 
 use async_trait::async_trait;
-use celeriac_core::{JobId, QueueName, Timestamp};
+#[cfg(doc)]
+use celeriac_core::State;
+use celeriac_core::{JobId, Notes, QueueName, Timestamp};
 
 use crate::control::{Purged, Retried, Revocation};
 use crate::error::BrokerError;
-use crate::views::{JobFilter, JobView, QueueView, WorkerView};
+use crate::views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
 
 /// The operator's side of a store. Nothing here is on a job's way, so it may cost a few milliseconds.
 ///
@@ -21,6 +23,16 @@ pub trait Inspector: Send + Sync {
     /// Jobs that have a record: waiting, running, parked and dead ones; newest `since` first within a state.
     /// It reads at most a bounded number of records, so with many jobs a narrow filter may miss some.
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError>;
+
+    /// A page of the jobs in one state, [`State::Queued`] unless the filter names another: at most `filter.limit` of those that fit it,
+    /// after `mark` if there is one. Scheduled and retry are one list.
+    ///
+    /// A page may be short, or empty, and not the last: a call looks at a bounded number of jobs. Dead ones come newest first, waiting
+    /// ones in the order in which their turn comes. Jobs that move meanwhile may be missed or shown twice.
+    async fn page(&self, filter: &JobFilter, mark: Option<&PageMark>) -> Result<JobPage, BrokerError>;
+
+    /// What a job has told so far: how far it is, and its log.
+    async fn notes(&self, id: &JobId) -> Result<Notes, BrokerError>;
 
     /// Every queue that was ever used, by name.
     async fn queues(&self) -> Result<Vec<QueueView>, BrokerError>;

@@ -42,11 +42,13 @@ pub use batch::{
 pub use broker::{Broker, connect};
 pub use clock::StoreClock;
 pub use control::{Purged, Retried, Revocation};
-pub use delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+pub use delivery::{
+    Condemned, Delivery, Exchanged, FetchRequest, Fetched, NOTES_TTL, Note, Promoted, Pruned, Settled, Settlement,
+};
 pub use error::{BrokerError, Refusal};
 #[cfg(feature = "conformance")]
 pub use faulty::{Fault, FaultyBroker, Operation};
 pub use inspector::Inspector;
 pub use store_url::{StoreKind, StoreUrl};
-pub use views::{JobFilter, JobView, QueueView, WorkerView};
+pub use views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
 pub use worker_session::{DEFAULT_LEASE, Holder, Pulse, Reconciled, Registration, Session};

@@ -1,7 +1,10 @@
 //! Jobs, queues and workers as people see them.
 
+use std::fmt;
+
 use celeriac_core::{
-    Fence, Incarnation, Incident, JobId, Outcome, Priority, QueueName, Record, State, TaskName, Timestamp,
+    Fence, Headers, Incarnation, Incident, JobId, Outcome, Priority, QueueName, Record, State, TaskName, Timestamp,
+    UniqueKey,
 };
 use serde_json::value::RawValue;
 
@@ -41,6 +44,14 @@ pub struct JobView {
     pub error: Option<String>,
     /// The newest attempts that did not succeed.
     pub history: Vec<Incident>,
+    /// The unique key it has, or had while it had not ended.
+    pub unique: Option<UniqueKey>,
+    /// What travels with it.
+    pub headers: Headers,
+    /// When it is too late for an attempt to begin.
+    pub expires_at: Option<Timestamp>,
+    /// When it must have ended.
+    pub deadline: Option<Timestamp>,
     /// The arguments, as long as the record is kept.
     pub payload: Option<Vec<u8>>,
     /// The result, for a job that succeeded.
@@ -55,6 +66,10 @@ impl JobView {
         Self {
             worker: last.map(|incident| incident.worker.clone()),
             error: last.map(|incident| incident.error.clone()),
+            expires_at: record.expires_at(),
+            deadline: record.deadline(),
+            unique: record.options.unique,
+            headers: record.options.headers,
             id: record.id,
             task: record.task,
             queue: record.queue,
@@ -105,6 +120,10 @@ impl JobView {
             fence: None,
             error: outcome.error,
             history: Vec::new(),
+            unique: None,
+            headers: Headers::default(),
+            expires_at: None,
+            deadline: None,
             payload: None,
             result: outcome.result,
         }
@@ -121,14 +140,56 @@ pub struct JobFilter {
     pub queue: Option<QueueName>,
     /// Only jobs of this task.
     pub task: Option<TaskName>,
+    /// Only jobs whose last error holds this text.
+    pub error: Option<String>,
+    /// Only jobs that came into their state at this instant or before.
+    pub until: Option<Timestamp>,
     /// The most jobs to return; 100 unless set.
     pub limit: usize,
+}
+
+impl JobFilter {
+    /// Whether a job is one of those.
+    #[must_use]
+    pub fn fits(&self, view: &JobView) -> bool {
+        let same = self.state.is_none_or(|state| state == view.state)
+            && self.queue.as_ref().is_none_or(|queue| *queue == view.queue)
+            && self.task.as_ref().is_none_or(|task| *task == view.task);
+        let holds = |text: &String| view.error.as_ref().is_some_and(|error| error.contains(text));
+        same && self.error.as_ref().is_none_or(holds) && self.until.is_none_or(|until| view.since <= until)
+    }
+}
+
+/// Where a page ended: what the next one is asked with. Each store has marks of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageMark(pub(crate) String);
+
+impl fmt::Display for PageMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for PageMark {
+    /// A mark that was shown to somebody. A store refuses one that it did not make.
+    fn from(mark: String) -> Self {
+        Self(mark)
+    }
+}
+
+/// Some jobs, and where more are.
+#[derive(Debug, Clone, Default)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<JobView>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<PageMark>,
 }
 
 impl Default for JobFilter {
     /// Any job, and at most 100 of them.
     fn default() -> Self {
-        Self { state: None, queue: None, task: None, limit: 100 }
+        Self { state: None, queue: None, task: None, error: None, until: None, limit: 100 }
     }
 }
 

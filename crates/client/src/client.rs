@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Acceptance, Broker, BrokerError, NewJob, StoreUrl};
-use celeriac_core::{JobId, Task};
+use celeriac_core::{JobId, MAX_PAYLOAD_BYTES, Task};
 use serde_json::value::RawValue;
 
 use crate::coalescer::{Answer, Coalescer, Posted};
@@ -25,6 +25,9 @@ const DEFAULT_ENQUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 /// It must stay far below the day for which a store remembers a lane: a batch is sent again for this long.
 const MAX_ENQUEUE_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// The highest limit of a payload that can be set. A record and its length must fit an answer of the store many times over.
+const MAX_PAYLOAD_LIMIT: usize = 64 * 1024 * 1024;
+
 /// A producer of jobs. Clones share its lanes and its connections.
 ///
 /// When the last clone is dropped, what was sent is still carried out, as long as the runtime runs;
@@ -38,6 +41,7 @@ struct Inner {
     broker: Arc<dyn Broker>,
     coalescer: Coalescer,
     timeout: Duration,
+    payload_limit: usize,
 }
 
 impl Client {
@@ -54,17 +58,22 @@ impl Client {
     /// elsewhere, it can wait for results, and each enqueue is answered with [`EnqueueError::Closed`].
     #[must_use]
     pub fn new(broker: Arc<dyn Broker>) -> Self {
-        Self::start(broker, DEFAULT_LANES, DEFAULT_ENQUEUE_TIMEOUT)
+        Self::start(broker, DEFAULT_LANES, DEFAULT_ENQUEUE_TIMEOUT, MAX_PAYLOAD_BYTES)
     }
 
     /// A client with other than the default options.
     pub fn builder(broker: Arc<dyn Broker>) -> ClientBuilder {
-        ClientBuilder { broker, lanes: DEFAULT_LANES, enqueue_timeout: DEFAULT_ENQUEUE_TIMEOUT }
+        ClientBuilder {
+            broker,
+            lanes: DEFAULT_LANES,
+            enqueue_timeout: DEFAULT_ENQUEUE_TIMEOUT,
+            payload_limit: MAX_PAYLOAD_BYTES,
+        }
     }
 
-    fn start(broker: Arc<dyn Broker>, lanes: usize, timeout: Duration) -> Self {
+    fn start(broker: Arc<dyn Broker>, lanes: usize, timeout: Duration, payload_limit: usize) -> Self {
         let coalescer = Coalescer::start(&broker, lanes, timeout);
-        Self { inner: Arc::new(Inner { broker, coalescer, timeout }) }
+        Self { inner: Arc::new(Inner { broker, coalescer, timeout, payload_limit }) }
     }
 
     /// Enqueues a job when the returned builder is awaited.
@@ -86,7 +95,7 @@ impl Client {
     /// # Errors
     /// [`EnqueueError`] says whether it was stored.
     pub async fn enqueue_signature(&self, signature: Signature) -> Result<JobHandle<Box<RawValue>>, EnqueueError> {
-        let id = self.enqueue_job(signature.into_job()?).await?;
+        let id = self.enqueue_job(signature.into_job(self.payload_limit())?).await?;
         Ok(self.handle_to(id))
     }
 
@@ -133,6 +142,11 @@ impl Client {
         JobHandle::new(id, self.inner.broker.clone())
     }
 
+    /// The largest arguments that are accepted, in bytes.
+    pub(crate) fn payload_limit(&self) -> usize {
+        self.inner.payload_limit
+    }
+
     pub(crate) async fn submit(&self, jobs: Vec<NewJob>) -> Answer {
         self.inner.coalescer.submit(jobs).await
     }
@@ -145,6 +159,7 @@ impl Client {
         let id = job.record.id.clone();
         match self.submit(vec![job]).await?.as_slice() {
             [Acceptance::Accepted] => Ok(id),
+            [Acceptance::UniqueInUse { holder }] => Err(EnqueueError::UniqueInUse { id, holder: holder.clone() }),
             _ => Err(EnqueueError::IdInUse { id }),
         }
     }
@@ -163,6 +178,7 @@ pub struct ClientBuilder {
     broker: Arc<dyn Broker>,
     lanes: usize,
     enqueue_timeout: Duration,
+    payload_limit: usize,
 }
 
 impl ClientBuilder {
@@ -180,6 +196,14 @@ impl ClientBuilder {
         self
     }
 
+    /// How large the arguments of a job may be, in bytes of JSON: up to 64 MiB, 1 MiB unless something else is said. What is large is
+    /// better kept elsewhere, with its address in the arguments: every byte is in the store's memory and crosses the network three
+    /// times.
+    pub fn payload_limit(mut self, bytes: usize) -> Self {
+        self.payload_limit = bytes;
+        self
+    }
+
     /// Makes the client, on the calling runtime like [`Client::new`].
     ///
     /// # Errors
@@ -191,7 +215,10 @@ impl ClientBuilder {
         if self.enqueue_timeout.is_zero() || self.enqueue_timeout > MAX_ENQUEUE_TIMEOUT {
             return Err(Invalid::Option { option: "enqueue_timeout", rule: "longer than zero and at most an hour" });
         }
-        Ok(Client::start(self.broker, self.lanes, self.enqueue_timeout))
+        if !(1..=MAX_PAYLOAD_LIMIT).contains(&self.payload_limit) {
+            return Err(Invalid::Option { option: "payload_limit", rule: "1 byte to 64 MiB" });
+        }
+        Ok(Client::start(self.broker, self.lanes, self.enqueue_timeout, self.payload_limit))
     }
 }
 

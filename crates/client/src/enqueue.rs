@@ -21,6 +21,7 @@ pub struct Enqueue<T> {
     client: Client,
     task: T,
     id: Option<String>,
+    unique: Option<String>,
     settings: Settings,
 }
 
@@ -28,7 +29,7 @@ impl<T: Task> Enqueue<T> {
     setters!();
 
     pub(crate) fn new(client: Client, task: T) -> Self {
-        Self { client, task, id: None, settings: Settings::default() }
+        Self { client, task, id: None, unique: None, settings: Settings::default() }
     }
 
     /// Chooses the id of the job. It is refused while a job, or the end of one, has it.
@@ -37,8 +38,15 @@ impl<T: Task> Enqueue<T> {
         self
     }
 
+    /// Gives it a unique key: while an unfinished job of the namespace has the key, whatever its task and queue, it is refused with
+    /// [`EnqueueError::UniqueInUse`], which names that job.
+    pub fn unique(mut self, key: impl Into<String>) -> Self {
+        self.unique = Some(key.into());
+        self
+    }
+
     async fn send(client: Client, signature: Signature) -> Result<JobHandle<T::Output>, EnqueueError> {
-        let id = client.enqueue_job(signature.into_job()?).await?;
+        let id = client.enqueue_job(signature.into_job(client.payload_limit())?).await?;
         Ok(client.handle_to(id))
     }
 }
@@ -50,10 +58,11 @@ impl<T: Task> IntoFuture for Enqueue<T> {
     fn into_future(self) -> Self::IntoFuture {
         // The arguments are written here and not in the future, which would have to hold them across its first await.
         let signature = Signature::of(&self.task, self.settings);
-        let Self { client, id, .. } = self;
+        let Self { client, id, unique, .. } = self;
         Box::pin(async move {
             let signature = signature?;
             let signature = if let Some(id) = id { signature.id(id) } else { signature };
+            let signature = if let Some(key) = unique { signature.unique(key) } else { signature };
             Self::send(client, signature).await
         })
     }

@@ -23,20 +23,33 @@ pub struct EnqueueMany<'i, T> {
     client: Client,
     tasks: Box<dyn Iterator<Item = T> + Send + 'i>,
     settings: Settings,
+    progress: Option<Progress<'i>>,
 }
+
+/// What is told how many jobs are stored.
+type Progress<'i> = Box<dyn FnMut(usize) + Send + 'i>;
 
 impl<'i, T: Task> EnqueueMany<'i, T> {
     setters!();
 
     pub(crate) fn new(client: Client, tasks: Box<dyn Iterator<Item = T> + Send + 'i>) -> Self {
-        Self { client, tasks, settings: Settings::default() }
+        Self { client, tasks, settings: Settings::default(), progress: None }
+    }
+
+    /// Calls this each time another batch is stored, with the number of jobs that are stored by then.
+    pub fn progress(mut self, progress: impl FnMut(usize) + Send + 'i) -> Self {
+        self.progress = Some(Box::new(progress));
+        self
     }
 
     async fn send(self) -> Result<Vec<JobHandle<T::Output>>, EnqueueManyError> {
-        let Self { client, tasks, settings } = self;
+        let Self { client, tasks, settings, progress } = self;
         let mut many = Many::new(client);
+        many.progress = progress;
         for task in tasks {
-            let job = Signature::of(&task, settings.clone()).map_err(EnqueueError::from).and_then(Signature::into_job);
+            let job = Signature::of(&task, settings.clone())
+                .map_err(EnqueueError::from)
+                .and_then(|signature| signature.into_job(many.client.payload_limit()));
             match job {
                 Ok(job) => many.add(job).await?,
                 Err(error) => return Err(many.stop_at_next(error).await),
@@ -69,7 +82,7 @@ pub(crate) async fn enqueue_all(
 ) -> Result<Vec<(JobId, Acceptance)>, EnqueueManyError> {
     let mut jobs = Vec::with_capacity(signatures.len());
     for (index, signature) in signatures.into_iter().enumerate() {
-        match signature.into_job() {
+        match signature.into_job(client.payload_limit()) {
             Ok(job) => jobs.push(job),
             Err(source) => return Err(EnqueueManyError { accepted: Vec::new(), index, source }),
         }
@@ -82,17 +95,18 @@ pub(crate) async fn enqueue_all(
 }
 
 /// The batch that is being filled, the one that is on its way, and the answers so far.
-struct Many {
+struct Many<'p> {
     client: Client,
     jobs: Vec<NewJob>,
     load: Load,
     sent: Option<(Vec<JobId>, Posted)>,
     answers: Vec<(JobId, Acceptance)>,
+    progress: Option<Progress<'p>>,
 }
 
-impl Many {
+impl Many<'_> {
     fn new(client: Client) -> Self {
-        Self { client, jobs: Vec::new(), load: Load::default(), sent: None, answers: Vec::new() }
+        Self { client, jobs: Vec::new(), load: Load::default(), sent: None, answers: Vec::new(), progress: None }
     }
 
     /// Adds a job, and sends those before it if it does not fit any more.
@@ -136,6 +150,9 @@ impl Many {
         match posted.answer().await {
             Ok(answers) => {
                 self.answers.extend(ids.into_iter().zip(answers));
+                if let Some(progress) = &mut self.progress {
+                    progress(self.answers.len());
+                }
                 Ok(())
             }
             Err(source) => Err(self.stopped(source)),

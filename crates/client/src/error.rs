@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::BrokerError;
-use celeriac_core::{JobId, JobIdError, NameError, State};
+use celeriac_core::{HeaderError, JobId, JobIdError, NameError, PriorityError, State, UniqueKeyError};
 
 use crate::unknown::UnknownBatch;
 
@@ -19,6 +19,15 @@ pub enum Invalid {
     /// The id that the caller chose breaks the rule of names.
     #[error(transparent)]
     Id(#[from] JobIdError),
+    /// The priority is above 9.
+    #[error(transparent)]
+    Priority(#[from] PriorityError),
+    /// The unique key breaks its rule.
+    #[error(transparent)]
+    Unique(#[from] UniqueKeyError),
+    /// A header breaks its rule.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
     /// The arguments have no JSON form, for example a map whose keys are no text.
     #[error("the arguments of {task} cannot be written as JSON")]
     Arguments {
@@ -71,6 +80,14 @@ pub enum EnqueueError {
         /// The id.
         id: JobId,
     },
+    /// An unfinished job has the unique key. Nothing was stored.
+    #[error("job {holder} has the unique key")]
+    UniqueInUse {
+        /// The id that the refused job would have had.
+        id: JobId,
+        /// The job that has the key.
+        holder: JobId,
+    },
     /// The job was described wrongly. Nothing was sent.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -96,9 +113,12 @@ impl EnqueueError {
         match self {
             Self::NotApplied { source } => source.is_transient(),
             Self::Unknown { .. } => true,
-            Self::Forgotten | Self::IdInUse { .. } | Self::Invalid(_) | Self::PayloadTooLarge { .. } | Self::Closed => {
-                false
-            }
+            Self::Forgotten
+            | Self::IdInUse { .. }
+            | Self::UniqueInUse { .. }
+            | Self::Invalid(_)
+            | Self::PayloadTooLarge { .. }
+            | Self::Closed => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::{Broker, BrokerError, JobView};
+use celeriac_broker::{Broker, BrokerError, JobView, Revocation};
 use celeriac_core::{JobId, Outcome, State};
 use serde::de::DeserializeOwned;
 
@@ -45,6 +45,18 @@ impl<T> JobHandle<T> {
     /// What the store, or the way to it, said.
     pub async fn status(&self) -> Result<Option<JobView>, BrokerError> {
         self.broker.job(&self.id).await
+    }
+}
+
+impl<T> JobHandle<T> {
+    /// Revokes the job: it never starts, or its handler is told to stop and the job is not run again. See
+    /// [`Inspector::revoke`](celeriac_broker::Inspector::revoke).
+    ///
+    /// # Errors
+    /// What the store, or the way to it, said.
+    pub async fn revoke(&self) -> Result<Revocation, BrokerError> {
+        let answers = self.broker.revoke(std::slice::from_ref(&self.id), "a client").await?;
+        Ok(answers.into_iter().next().unwrap_or(Revocation::Unknown))
     }
 }
 

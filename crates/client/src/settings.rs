@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use celeriac_broker::Start;
-use celeriac_core::{JobOptions, Timestamp};
+use celeriac_core::{JobOptions, Priority, QueueName, Timestamp};
+
+use crate::error::Invalid;
 
 /// Options of one call. Names are checked when the call is made, so that builder methods need no `Result`.
 #[derive(Debug, Clone, Default)]
@@ -12,14 +14,52 @@ pub(crate) struct Settings {
     pub(crate) queue: Option<Cow<'static, str>>,
     pub(crate) start: Start,
     pub(crate) options: JobOptions,
+    pub(crate) priority: Option<u8>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Settings {
+    /// Checks what only together, or only now, can be checked: priority, headers and the times that must fit each other.
+    pub(crate) fn check(mut self) -> Result<Checked, Invalid> {
+        let priority = self.priority.map_or_else(|| Ok(Priority::default()), Priority::new)?;
+        for (name, value) in self.headers {
+            self.options.headers.insert(name, value)?;
+        }
+        for (option, limit) in [
+            ("timeout", self.options.timeout_ms),
+            ("expires", self.options.expires_ms),
+            ("deadline", self.options.deadline_ms),
+        ] {
+            if limit == Some(0) {
+                return Err(Invalid::Option { option, rule: "longer than zero" });
+            }
+        }
+        if let Start::After(delay) = self.start {
+            let early = |limit: Option<u64>| limit.is_some_and(|limit| limit <= millis(delay));
+            if early(self.options.expires_ms) {
+                return Err(Invalid::Option { option: "expires", rule: "longer than the delay: both count from now" });
+            }
+            if early(self.options.deadline_ms) {
+                return Err(Invalid::Option { option: "deadline", rule: "longer than the delay: both count from now" });
+            }
+        }
+        let queue = self.queue.map_or_else(|| Ok(QueueName::default()), QueueName::new)?;
+        Ok(Checked { queue, start: self.start, priority, options: self.options })
+    }
+
     /// Starts it at an instant by the wall clock; instants before 1970 are past like any other.
     pub(crate) fn at(&mut self, instant: SystemTime) {
         let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.start = Start::At(Timestamp::from_millis(millis(since)));
     }
+}
+
+/// Options that were checked.
+pub(crate) struct Checked {
+    pub(crate) queue: QueueName,
+    pub(crate) start: Start,
+    pub(crate) priority: Priority,
+    pub(crate) options: JobOptions,
 }
 
 /// Whole milliseconds, rounded up so that a short time does not become none.
@@ -57,6 +97,32 @@ macro_rules! setters {
         /// Limits how long one attempt may run, instead of the task's own limit. It must not be zero.
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
             self.settings.options.timeout_ms = Some($crate::settings::millis(timeout));
+            self
+        }
+
+        /// Sets how urgent it is among the jobs of its queue: 0 to 9, 9 first, 5 unless set. It must not be above 9.
+        pub fn priority(mut self, priority: u8) -> Self {
+            self.settings.priority = Some(priority);
+            self
+        }
+
+        /// Lets no attempt begin later than this after the store accepted it: then it ends as expired. It must not be zero.
+        pub fn expires(mut self, expires: std::time::Duration) -> Self {
+            self.settings.options.expires_ms = Some($crate::settings::millis(expires));
+            self
+        }
+
+        /// Lets it end no later than this after the store accepted it: what runs then is given up, and the job is dead. It must
+        /// not be zero.
+        pub fn deadline(mut self, deadline: std::time::Duration) -> Self {
+            self.settings.options.deadline_ms = Some($crate::settings::millis(deadline));
+            self
+        }
+
+        /// Adds a header, which travels with the job and reaches its handler untouched: a W3C `traceparent`, for example. Names are
+        /// letters, digits and `._-`; all headers together have at most 8 KiB.
+        pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            self.settings.headers.push((name.into(), value.into()));
             self
         }
 

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use celeriac_broker::{IdOrigin, NewJob};
-use celeriac_core::{JobId, MAX_PAYLOAD_BYTES, QueueName, Record, Task, TaskName};
+use celeriac_core::{JobId, Record, Task, TaskName, UniqueKey};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::{EnqueueError, Invalid};
-use crate::settings::{Settings, setters};
+use crate::settings::{Checked, Settings, setters};
 
 /// A job that was not sent yet, without types: for command lines, files of jobs and gateways.
 ///
@@ -27,6 +27,7 @@ pub struct Signature {
     task: Cow<'static, str>,
     args: Box<RawValue>,
     id: Option<String>,
+    unique: Option<String>,
     settings: Settings,
 }
 
@@ -37,7 +38,7 @@ impl Signature {
     ///
     /// It goes to the queue `default` unless another is named, because only the task's type knows the task's own queue.
     pub fn new(task: impl Into<String>, args: Box<RawValue>) -> Self {
-        Self { task: Cow::Owned(task.into()), args, id: None, settings: Settings::default() }
+        Self { task: Cow::Owned(task.into()), args, id: None, unique: None, settings: Settings::default() }
     }
 
     /// Chooses the id of the job. It is refused while a job, or the end of one, has it.
@@ -46,32 +47,35 @@ impl Signature {
         self
     }
 
+    /// Gives it a unique key: while an unfinished job of the namespace has the key, whatever its task and queue, it is refused.
+    pub fn unique(mut self, key: impl Into<String>) -> Self {
+        self.unique = Some(key.into());
+        self
+    }
+
     /// The signature of a typed job.
     pub(crate) fn of<T: Task>(task: &T, mut settings: Settings) -> Result<Self, Invalid> {
         let args = to_raw_value(task)
             .map_err(|error| Invalid::Arguments { task: T::NAME.to_owned(), source: error.into() })?;
         settings.queue.get_or_insert_with(|| Cow::Borrowed(T::options().queue));
-        Ok(Self { task: Cow::Borrowed(T::NAME), args, id: None, settings })
+        Ok(Self { task: Cow::Borrowed(T::NAME), args, id: None, unique: None, settings })
     }
 
     /// Checks everything and makes the job.
-    pub(crate) fn into_job(self) -> Result<NewJob, EnqueueError> {
-        let Settings { queue, start, options } = self.settings;
-        if options.timeout_ms == Some(0) {
-            return Err(Invalid::Option { option: "timeout", rule: "longer than zero" }.into());
-        }
+    pub(crate) fn into_job(self, payload_limit: usize) -> Result<NewJob, EnqueueError> {
+        let Checked { queue, start, priority, mut options } = self.settings.check()?;
+        options.unique = self.unique.map(UniqueKey::new).transpose().map_err(Invalid::from)?;
         let (id, id_origin) = match self.id {
             Some(id) => (JobId::new(id).map_err(Invalid::from)?, IdOrigin::Given),
             None => (JobId::generate(), IdOrigin::Generated),
         };
         let task = TaskName::new(self.task).map_err(Invalid::from)?;
-        let queue = queue.map_or_else(|| Ok(QueueName::default()), QueueName::new).map_err(Invalid::from)?;
         let payload = Box::<str>::from(self.args).into_string().into_bytes();
-        if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(EnqueueError::PayloadTooLarge { bytes: payload.len(), limit: MAX_PAYLOAD_BYTES });
+        if payload.len() > payload_limit {
+            return Err(EnqueueError::PayloadTooLarge { bytes: payload.len(), limit: payload_limit });
         }
         let mut record = Record::new(id, task, queue, payload);
-        record.options = options;
+        (record.priority, record.options) = (priority, options);
         Ok(NewJob { record, start, id_origin })
     }
 }

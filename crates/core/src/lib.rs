@@ -31,6 +31,7 @@ mod history;
 mod id;
 mod lease;
 mod name;
+mod notes;
 mod options;
 mod outcome;
 mod record;
@@ -48,6 +49,7 @@ pub use history::{Cause, Incident, MAX_ERROR_BYTES, MAX_INCIDENTS};
 pub use id::{JobId, JobIdError};
 pub use lease::{Fence, Generation, Incarnation, Lease};
 pub use name::{MAX_NAME_BYTES, NameError, Namespace, QueueName, TaskName};
+pub use notes::{LogLine, MAX_LOG_LINE_BYTES, MAX_LOG_LINES, Notes, Progress};
 pub use options::{
     DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Priority, PriorityError, TaskOptions,
 };

@@ -57,6 +57,18 @@ macro_rules! conformance_suite {
                 a_purge_is_bounded
                 only_dead_jobs_are_deleted
             }
+            notes {
+                what_a_job_tells_is_kept
+                only_the_holder_tells
+                the_newest_lines_are_kept
+                what_a_job_told_does_not_go_early
+                dead_jobs_are_paged
+                waiting_jobs_are_paged
+                parked_and_running_jobs_are_paged
+                a_page_is_filtered
+                retries_are_paged_by_their_due_time
+                a_foreign_page_mark_is_refused
+            }
             exchange {
                 an_exchange_settles_and_fetches
                 an_exchange_that_brings_nothing_leaves_nothing_held

@@ -18,6 +18,7 @@ pub mod exchange;
 pub mod fetch;
 pub mod inspect;
 pub mod leases;
+pub mod notes;
 pub mod payloads;
 pub mod priorities;
 pub mod results;

@@ -148,17 +148,18 @@ impl RedisBroker {
     async fn parked_ids(&self, filter: &JobFilter) -> Result<Vec<String>, BrokerError> {
         let tasks = match &filter.task {
             Some(task) => vec![task.clone()],
-            None => {
-                let names: Vec<String> =
-                    read(self.pool.command(redis::cmd("SMEMBERS").arg(self.keys.parked())).await?)?;
-                names.into_iter().filter_map(|name| TaskName::new(name).ok()).collect()
-            }
+            None => self.parked_tasks().await?,
         };
         let mut asked = Pipeline::new();
         for task in &tasks {
             asked.cmd("ZREVRANGE").arg(self.keys.parked_of(task)).arg(0).arg(MAX_LOOKS - 1);
         }
         self.all_ids(&asked).await
+    }
+
+    pub(super) async fn parked_tasks(&self) -> Result<Vec<TaskName>, BrokerError> {
+        let names: Vec<String> = read(self.pool.command(redis::cmd("SMEMBERS").arg(self.keys.parked())).await?)?;
+        Ok(names.into_iter().filter_map(|name| TaskName::new(name).ok()).collect())
     }
 
     async fn all_ids(&self, asked: &Pipeline) -> Result<Vec<String>, BrokerError> {
@@ -214,7 +215,7 @@ impl RedisBroker {
     }
 
     /// The records that can be read, each with the place of its id.
-    async fn readable(&self, ids: &[String]) -> Result<Vec<(usize, Record)>, BrokerError> {
+    pub(super) async fn readable(&self, ids: &[String]) -> Result<Vec<(usize, Record)>, BrokerError> {
         let mut records = Vec::new();
         for (chunk, ids) in ids.chunks(CHUNK).enumerate() {
             let found = self.pool.command(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await?;
@@ -229,7 +230,7 @@ impl RedisBroker {
         Ok(records)
     }
 
-    async fn registered_queues(&self) -> Result<Vec<(QueueName, bool)>, BrokerError> {
+    pub(super) async fn registered_queues(&self) -> Result<Vec<(QueueName, bool)>, BrokerError> {
         let fields: Vec<(String, String)> =
             read(self.pool.command(redis::cmd("HGETALL").arg(self.keys.queues())).await?)?;
         let named =
@@ -299,10 +300,7 @@ impl RedisBroker {
 }
 
 fn add(view: JobView, filter: &JobFilter, views: &mut Vec<JobView>) {
-    let fits = view.state != State::Revoked
-        && filter.state.is_none_or(|state| state == view.state)
-        && filter.queue.as_ref().is_none_or(|queue| *queue == view.queue)
-        && filter.task.as_ref().is_none_or(|task| *task == view.task);
+    let fits = view.state != State::Revoked && filter.fits(&view);
     if fits {
         views.push(view);
     }

@@ -3,7 +3,7 @@
 //! All keys of a namespace share one hash tag, so that in a Cluster they live in one slot and one script may touch them all.
 //! No two keys can collide: fixed words stand before or behind each name, and a name cannot hold a brace.
 
-use celeriac_core::{Incarnation, Namespace, Priority, QueueName, TaskName};
+use celeriac_core::{Incarnation, JobId, Namespace, Priority, QueueName, TaskName};
 
 /// Builds the keys of one namespace.
 #[derive(Debug, Clone)]
@@ -90,6 +90,11 @@ impl Keys {
     /// List of at most one token that sends a worker which holds jobs to ask for its orders.
     pub(super) fn orders(&self, incarnation: &Incarnation) -> String {
         self.key(&["orders:", incarnation.as_str()])
+    }
+
+    /// Hash: what a job has told: `progress`, `lines` to how many lines there were, and the newest lines by their numbers.
+    pub(super) fn notes(&self, id: &JobId) -> String {
+        self.key(&["notes:", id.as_str()])
     }
 
     /// Set: tasks that have parked jobs.

@@ -45,6 +45,7 @@ script!(FORGET_WORKER, "forget_worker", ["clock"]);
 script!(PAUSE, "pause", ["queue"]);
 script!(WAKE, "wake", ["queue"]);
 script!(SURVEY, "survey", ["clock", "record", "queue"]);
+script!(NOTE, "note", ["clock"]);
 script!(REVOKE, "revoke", ["clock", "record", "guard", "queue", "unique", "ends"]);
 script!(PURGE, "purge", ["clock", "record", "queue", "ready", "unique", "ends"]);
 script!(TALLY, "tally", ["clock", "record", "queue", "held"]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
+use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Timestamp};
 use redis::Value;
 
 use super::keys::Keys;
@@ -16,11 +16,13 @@ use crate::batch::{Batch, BatchAnswer};
 use crate::broker::Broker;
 use crate::clock::StoreClock;
 use crate::control::{Purged, Retried, Revocation};
-use crate::delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+use crate::delivery::{
+    Condemned, Delivery, Exchanged, FetchRequest, Fetched, Note, Promoted, Pruned, Settled, Settlement,
+};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
 use crate::store_url::{StoreKind, StoreUrl};
-use crate::views::{JobFilter, JobView, QueueView, WorkerView};
+use crate::views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
 
 /// The oldest server whose commands the scripts use.
@@ -176,6 +178,10 @@ impl Broker for RedisBroker {
         self.wait_and_fetch(session, request, timeout).await
     }
 
+    async fn note(&self, session: &Session, notes: &[Note]) -> Result<(), BrokerError> {
+        self.keep_notes(session, notes).await
+    }
+
     async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
         self.wait_for_token(session, timeout).await
     }
@@ -246,6 +252,14 @@ impl Inspector for RedisBroker {
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError> {
         self.list_jobs(filter).await
+    }
+
+    async fn page(&self, filter: &JobFilter, mark: Option<&PageMark>) -> Result<JobPage, BrokerError> {
+        self.page_of(filter, mark).await
+    }
+
+    async fn notes(&self, id: &JobId) -> Result<Notes, BrokerError> {
+        self.read_notes(id).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueView>, BrokerError> {

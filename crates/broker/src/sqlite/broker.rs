@@ -17,11 +17,13 @@ use super::reader::{self, Question, Reader};
 use super::scope::{Scope, View};
 use super::watchers::Watchers;
 use super::writer::{Operation, Pending, Writer};
-use super::{enqueue, fetch, inspect, promote, prune, reclaim, schema, session, settle, wait};
+use super::{enqueue, fetch, inspect, notes, promote, prune, reclaim, schema, session, settle, wait};
 use crate::batch::{Batch, BatchAnswer, MAX_BATCH_JOBS};
 use crate::broker::Broker;
 use crate::clock::StoreClock;
-use crate::delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
+use crate::delivery::{
+    Condemned, Delivery, Exchanged, FetchRequest, Fetched, Note, Promoted, Pruned, Settled, Settlement,
+};
 use crate::error::BrokerError;
 use crate::store_url::{StoreKind, StoreUrl};
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
@@ -242,6 +244,11 @@ impl Broker for SqliteBroker {
             () = self.inner.watchers.end() => {}
         }
         self.fetch(session, request).await
+    }
+
+    async fn note(&self, session: &Session, notes: &[Note]) -> Result<(), BrokerError> {
+        let (session, notes) = (session.clone(), notes.to_vec());
+        self.write(move |scope| notes::keep(scope, &session.incarnation, &notes)).await
     }
 
     async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {

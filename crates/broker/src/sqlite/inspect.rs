@@ -41,7 +41,7 @@ pub(super) fn job(view: &View<'_>, id: &JobId) -> Result<Option<JobView>, Fault>
     }
 }
 
-fn show(job: Job) -> JobView {
+pub(super) fn show(job: Job) -> JobView {
     match job.held {
         Some((holder, fence)) => JobView::running(job.record, &holder, fence),
         None => JobView::waiting(job.record, job.due_at),
@@ -60,6 +60,7 @@ pub(super) fn jobs(view: &View<'_>, filter: &JobFilter) -> Result<Vec<JobView>, 
             list(view, (state, queue), (filter.task.as_ref(), filter.limit), &mut jobs)?;
         }
     }
+    jobs.retain(|view| filter.fits(view));
     jobs.sort_by(|a, b| (a.state, b.since).cmp(&(b.state, a.since)));
     jobs.truncate(filter.limit);
     Ok(jobs)

@@ -1,14 +1,14 @@
 //! What people ask the SQLite store.
 
 use async_trait::async_trait;
-use celeriac_core::{JobId, QueueName, Timestamp};
+use celeriac_core::{JobId, Notes, QueueName, Timestamp};
 
 use super::broker::SqliteBroker;
-use super::{control, inspect, queues};
+use super::{control, inspect, notes, page, queues};
 use crate::control::{Purged, Retried, Revocation};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
-use crate::views::{JobFilter, JobView, QueueView, WorkerView};
+use crate::views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
 
 #[async_trait]
 impl Inspector for SqliteBroker {
@@ -24,6 +24,16 @@ impl Inspector for SqliteBroker {
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError> {
         let filter = filter.clone();
         self.read(move |view| inspect::jobs(view, &filter)).await
+    }
+
+    async fn page(&self, filter: &JobFilter, mark: Option<&PageMark>) -> Result<JobPage, BrokerError> {
+        let (filter, mark) = (filter.clone(), mark.cloned());
+        self.read(move |view| page::page(view, &filter, mark.as_ref())).await
+    }
+
+    async fn notes(&self, id: &JobId) -> Result<Notes, BrokerError> {
+        let id = id.clone();
+        self.read(move |view| notes::read(view, &id)).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueView>, BrokerError> {

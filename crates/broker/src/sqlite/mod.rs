@@ -16,6 +16,8 @@ mod fault;
 mod fetch;
 mod inspect;
 mod inspector;
+mod notes;
+mod page;
 mod promote;
 mod prune;
 mod queues;

@@ -25,6 +25,9 @@ pub(super) fn prune(scope: &mut Scope<'_>, max: usize) -> Result<Pruned, Fault> 
         workers: prune_workers(scope, max)?,
     };
     scope.execute(lanes, (now, limit))?;
+    let notes = r#"DELETE FROM "notes" WHERE rowid IN (
+        SELECT rowid FROM "notes" WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)"#;
+    scope.execute(notes, (now, limit))?;
     Ok(pruned)
 }
 

@@ -54,6 +54,7 @@ CREATE INDEX "jobs_due" ON "jobs" (due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX "jobs_held" ON "jobs" (holder) WHERE holder IS NOT NULL;
 CREATE INDEX "jobs_parked" ON "jobs" (task, since) WHERE state = 'parked';
 CREATE INDEX "jobs_dead" ON "jobs" (bury_at) WHERE bury_at IS NOT NULL;
+CREATE INDEX "jobs_died" ON "jobs" (since, id) WHERE state = 'dead';
 CREATE UNIQUE INDEX "jobs_unique" ON "jobs" (unique_key) WHERE unique_key IS NOT NULL;
 CREATE INDEX "jobs_revoked" ON "jobs" (holder) WHERE revoked = 1;
 CREATE INDEX "jobs_listed" ON "jobs" (state, queue, since);
@@ -70,6 +71,13 @@ CREATE TABLE "results" (
   outcome TEXT NOT NULL -- JSON
 ) STRICT;
 CREATE INDEX "results_expiring" ON "results" (expires_at);
+
+CREATE TABLE "notes" (
+  id TEXT NOT NULL PRIMARY KEY,
+  expires_at INTEGER NOT NULL,
+  notes TEXT NOT NULL -- JSON: what the job has told
+) STRICT;
+CREATE INDEX "notes_expiring" ON "notes" (expires_at);
 
 CREATE TABLE "producers" (
   producer TEXT NOT NULL,

@@ -4,6 +4,8 @@ use celeriac_broker::conformance::{
     death, delayed, given, job, job_of, parking, retry, revocation, seconds, success, success_kept, task_name,
 };
 
+use celeriac_broker::Note;
+
 use crate::support::Scene;
 
 const TABLE: &str = include_str!("../../../../docs/redis-layout.md");
@@ -106,6 +108,9 @@ async fn control(scene: &Scene, met: &mut Vec<String>) {
     let ids = scene.enqueue(special).await.unwrap();
     let running = worker.fetch_one("c").await.unwrap();
     compare(scene, met).await;
+    let note =
+        Note { id: ids[0].clone(), fence: running.lease.fence, progress: None, lines: vec!["a line".to_owned()] };
+    scene.broker.note(&worker.session, &[note]).await.unwrap();
     scene.broker.revoke(&ids, "test").await.unwrap();
     compare(scene, met).await;
     scene.broker.heartbeat(&worker.session).await.unwrap();

@@ -223,8 +223,12 @@ impl Broker for Stage {
         self.model().release_parked(tasks, max).await
     }
 
-    async fn prune(&self, dead_retention: Duration, max: usize) -> Result<Pruned, BrokerError> {
-        self.model().prune(dead_retention, max).await
+    async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
+        self.model().wait_for_orders(session, timeout).await
+    }
+
+    async fn prune(&self, max: usize) -> Result<Pruned, BrokerError> {
+        self.model().prune(max).await
     }
 
     async fn result(&self, id: &JobId) -> Result<Option<Outcome>, BrokerError> {
@@ -258,8 +262,20 @@ impl Inspector for Stage {
         self.model().workers().await
     }
 
-    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+    async fn retry_dead(&self, ids: &[JobId]) -> Result<Vec<Retried>, BrokerError> {
         self.model().retry_dead(ids).await
+    }
+
+    async fn delete_dead(&self, ids: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        self.model().delete_dead(ids).await
+    }
+
+    async fn revoke(&self, ids: &[JobId], by: &str) -> Result<Vec<Revocation>, BrokerError> {
+        self.model().revoke(ids, by).await
+    }
+
+    async fn purge(&self, queue: &QueueName, max: usize, by: &str) -> Result<Purged, BrokerError> {
+        self.model().purge(queue, max, by).await
     }
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {

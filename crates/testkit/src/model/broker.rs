@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use celeriac_broker::{
     Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobView, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Registration, Retried, Revocation,
-    Session, Settled, Settlement, StoreClock, WorkerView,
+    JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Registration,
+    Retried, Revocation, Session, Settled, Settlement, StoreClock, WorkerView,
 };
-use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
+use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Timestamp};
 use tokio::sync::Notify;
 
 use super::store::Store;
@@ -136,6 +136,11 @@ impl Broker for ModelBroker {
         self.fetch(session, request).await
     }
 
+    async fn note(&self, session: &Session, notes: &[Note]) -> Result<(), BrokerError> {
+        self.call(|store| notes.iter().for_each(|note| store.note(&session.incarnation, note)));
+        Ok(())
+    }
+
     async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
         let ordered = self.until(|store| store.has_orders(&session.incarnation).then_some(()));
         drop(tokio::time::timeout(timeout, ordered).await);
@@ -209,6 +214,14 @@ impl Inspector for ModelBroker {
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError> {
         Ok(self.ask(|store| store.list(filter)))
+    }
+
+    async fn page(&self, filter: &JobFilter, mark: Option<&PageMark>) -> Result<JobPage, BrokerError> {
+        self.ask(|store| store.page(filter, mark))
+    }
+
+    async fn notes(&self, id: &JobId) -> Result<Notes, BrokerError> {
+        Ok(self.ask(|store| store.notes(id)))
     }
 
     async fn queues(&self) -> Result<Vec<QueueView>, BrokerError> {

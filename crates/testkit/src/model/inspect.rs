@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use celeriac_broker::{JobFilter, JobView, QueueView, WorkerView};
-use celeriac_core::{JobId, QueueName};
+use celeriac_broker::{BrokerError, JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
+use celeriac_core::{JobId, QueueName, State};
 
 use super::places::{Job, Place};
 use super::store::{Store, Worker};
@@ -17,13 +17,37 @@ impl Store {
     }
 
     pub(crate) fn list(&self, filter: &JobFilter) -> Vec<JobView> {
-        let wanted = |job: &Job| {
-            filter.state.is_none_or(|state| state == job.state())
-                && filter.queue.as_ref().is_none_or(|queue| *queue == job.record.queue)
-                && filter.task.as_ref().is_none_or(|task| *task == job.record.task)
-        };
+        let wanted = |job: &Job| filter.fits(&view(job));
         let listed = self.select(|job| wanted(job).then(|| (job.state(), Reverse(job.record.since))));
         listed.iter().take(filter.limit).map(view).collect()
+    }
+
+    /// Pages of the model are counted: a mark is how many jobs came before.
+    pub(crate) fn page(&self, filter: &JobFilter, mark: Option<&PageMark>) -> Result<JobPage, BrokerError> {
+        let before = match mark {
+            Some(mark) => {
+                mark.to_string().parse().map_err(|_| BrokerError::Invalid(format!("{mark} is no page mark")))?
+            }
+            None => 0,
+        };
+        let state = filter.state.unwrap_or(State::Queued);
+        let listed: Vec<_> = match state {
+            State::Scheduled | State::Retry => self.select(|job| Some((job.due()?, job.id().clone()))),
+            State::Dead => {
+                self.select(|job| (job.state() == state).then(|| Reverse((job.record.since, job.id().clone()))))
+            }
+            _ => self.select(|job| {
+                let order = (job.record.queue.clone(), Reverse(job.record.priority), job.turn(), job.record.since);
+                (job.state() == state).then_some(order)
+            }),
+        };
+        let mut any_state = filter.clone();
+        any_state.state = None;
+        let fitting: Vec<_> = listed.iter().map(view).filter(|view| any_state.fits(view)).collect();
+        let jobs: Vec<_> = fitting.iter().skip(before).take(filter.limit).cloned().collect();
+        let end = before + jobs.len();
+        let next = (end < fitting.len()).then(|| PageMark::from(end.to_string()));
+        Ok(JobPage { jobs, next })
     }
 
     pub(crate) fn queue_views(&self) -> Vec<QueueView> {

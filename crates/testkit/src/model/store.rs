@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use celeriac_broker::{Acceptance, BrokerError, Registration, Session};
-use celeriac_core::{Fence, Generation, Incarnation, JobId, Outcome, QueueName, Record, State, Timestamp, UniqueKey};
+use celeriac_core::{
+    Fence, Generation, Incarnation, JobId, Notes, Outcome, QueueName, Record, State, Timestamp, UniqueKey,
+};
 
 use super::places::{Job, Place};
 
@@ -46,6 +48,8 @@ pub(crate) struct Store {
     pub(crate) newest_fence: Fence,
     /// Held jobs that were revoked, and whether their worker has been told.
     pub(crate) revoked: BTreeMap<JobId, bool>,
+    /// What jobs have told, and until when it is kept.
+    pub(crate) notes: BTreeMap<JobId, (Notes, Timestamp)>,
 }
 
 impl Store {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use celeriac_broker::{
     BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, MAX_BATCH_BYTES, MAX_BATCH_JOBS,
-    Promoted, Pruned, Pulse, Reconciled, Registration, Session, Settled, Settlement,
+    NOTES_TTL, Note, Promoted, Pruned, Pulse, Reconciled, Registration, Session, Settled, Settlement,
 };
-use celeriac_core::{Fence, Generation, Incarnation, Lease, Outcome, QueueName, TaskName, Timestamp, Transition};
+use celeriac_core::{
+    Fence, Generation, Incarnation, JobId, Lease, LogLine, Notes, Outcome, QueueName, TaskName, Timestamp, Transition,
+};
 
 use super::places::{Job, Place};
 use super::store::{End, Store, Worker};
@@ -142,6 +144,21 @@ impl Store {
             settled
         };
         Ok(settlements.iter().map(settle).collect())
+    }
+
+    pub(crate) fn note(&mut self, holder: &Incarnation, note: &Note) {
+        let held = self.jobs.get(&note.id).and_then(|job| job.held_by(holder));
+        if held == Some(note.fence) {
+            let (now, until) = (self.now, self.now.after(NOTES_TTL));
+            let mut notes = self.notes(&note.id);
+            notes.add(note.progress.clone(), note.lines.iter().map(|line| LogLine::new(now, line)));
+            self.notes.insert(note.id.clone(), (notes, until));
+        }
+    }
+
+    pub(crate) fn notes(&self, id: &JobId) -> Notes {
+        let kept = self.notes.get(id).filter(|(_, until)| *until > self.now);
+        kept.map(|(notes, _)| notes.clone()).unwrap_or_default()
     }
 
     fn settle_one(&mut self, holder: &Incarnation, settlement: &Settlement) -> Settled {

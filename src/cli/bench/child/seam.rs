@@ -79,11 +79,8 @@ impl Seam {
         if self.broker.enqueue(&batch).await? == BatchAnswer::Gap {
             return Err(BrokerError::Invalid("the store lost a batch while it was measured".to_owned()));
         }
-        let request = FetchRequest {
-            queues: vec![QueueName::default()],
-            max_jobs: usize::try_from(BATCH).unwrap_or(usize::MAX),
-            holds_nothing: true,
-        };
+        let max_jobs = usize::try_from(BATCH).unwrap_or(usize::MAX);
+        let request = FetchRequest { holds_nothing: true, ..FetchRequest::new(vec![QueueName::default()], max_jobs) };
         let fetched = self.broker.fetch(&self.session, &request).await?;
         if fetched.jobs.len() != request.max_jobs {
             return Err(BrokerError::Invalid(format!("a fetch brought {} of {BATCH} jobs", fetched.jobs.len())));
