@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use celeriac::broker::{
     Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Registration, Session, Settled, Settlement,
-    WorkerView,
+    JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Registration,
+    Retried, Revocation, Session, Settled, Settlement, WorkerView,
 };
 use celeriac::{Fence, JobId, Outcome, QueueName, Record, Task, TaskName, Tasks, Timestamp, Worker};
-use celeriac_core::{Generation, Incarnation, Lease};
+use celeriac_core::{Generation, Incarnation, Lease, Notes};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
@@ -134,7 +134,13 @@ impl Broker for Endless {
 
     async fn heartbeat(&self, _: &Session) -> Result<Pulse, BrokerError> {
         // All tokens are later than this one, so nothing that runs looks lost.
-        Ok(Pulse { now: Timestamp::default(), newest_fence: Fence::new(0), held: Vec::new(), next_due: None })
+        Ok(Pulse {
+            now: Timestamp::default(),
+            newest_fence: Fence::new(0),
+            held: Vec::new(),
+            revoked: Vec::new(),
+            next_due: None,
+        })
     }
 
     async fn deregister(&self, _: &Session) -> Result<(), BrokerError> {
@@ -195,7 +201,16 @@ impl Broker for Endless {
         Ok(0)
     }
 
-    async fn prune(&self, _: Duration, _: usize) -> Result<Pruned, BrokerError> {
+    async fn note(&self, _: &Session, _: &[Note]) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn wait_for_orders(&self, _: &Session, timeout: Duration) -> Result<(), BrokerError> {
+        tokio::time::sleep(timeout).await;
+        Ok(())
+    }
+
+    async fn prune(&self, _: usize) -> Result<Pruned, BrokerError> {
         Ok(Pruned::default())
     }
 
@@ -230,7 +245,27 @@ impl Inspector for Endless {
         never()
     }
 
-    async fn retry_dead(&self, _: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+    async fn page(&self, _: &JobFilter, _: Option<&PageMark>) -> Result<JobPage, BrokerError> {
+        never()
+    }
+
+    async fn notes(&self, _: &JobId) -> Result<Notes, BrokerError> {
+        never()
+    }
+
+    async fn retry_dead(&self, _: &[JobId]) -> Result<Vec<Retried>, BrokerError> {
+        never()
+    }
+
+    async fn delete_dead(&self, _: &[JobId]) -> Result<Vec<bool>, BrokerError> {
+        never()
+    }
+
+    async fn revoke(&self, _: &[JobId], _: &str) -> Result<Vec<Revocation>, BrokerError> {
+        never()
+    }
+
+    async fn purge(&self, _: &QueueName, _: usize, _: &str) -> Result<Purged, BrokerError> {
         never()
     }
 

@@ -12,8 +12,8 @@ pub use celeriac_client::{
     UnknownBatch,
 };
 pub use celeriac_core::{
-    Fence, JobId, Outcome, QueueName, Record, RetryPolicy, State as JobState, Task, TaskError, TaskName, TaskOptions,
-    TaskResult, Timestamp, Verdict,
+    Fence, Headers, JobId, LogLine, Notes, Outcome, Priority, Progress, QueueName, Record, RetryPolicy,
+    State as JobState, Task, TaskError, TaskName, TaskOptions, TaskResult, Timestamp, UniqueKey, Verdict,
 };
 #[cfg(feature = "macros")]
 pub use celeriac_macros::{Task, task};

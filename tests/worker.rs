@@ -154,7 +154,7 @@ async fn a_dead_job_runs_again_when_an_operator_asks() {
     job.result().await.unwrap_err();
     let dead = until(&client, job.id(), JobState::Dead).await;
     assert_eq!((dead.error.as_deref(), dead.attempt), (Some("no such card"), 1));
-    assert_eq!(client.broker().retry_dead(&[job.id().clone()]).await.unwrap(), [true]);
+    assert_eq!(client.broker().retry_dead(&[job.id().clone()]).await.unwrap(), [celeriac::broker::Retried::Done]);
     job.result().await.unwrap_err();
     assert_eq!(shared.runs.load(Ordering::SeqCst), 2);
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use celeriac_core::{DurationError, Incarnation, JobId, QueueName, State, TaskName, parse_duration};
+use celeriac_core::{DurationError, Incarnation, JobId, QueueName, State, TaskName, UniqueKey, parse_duration};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::cli::logging::LogFormat;
@@ -21,7 +21,7 @@ const STORE_HELP: &str = "The store: sqlite:PATH, redis://[USER:PASSWORD@]HOST[:
 #[derive(Debug, Parser)]
 #[command(name = "celeriac", version, max_term_width = 100)]
 #[command(after_help = "Durations: 250ms 10s 5m 2h 7d.\n\
-    Exit codes: 0 done, 1 the job or operation failed, 2 usage, 3 store unreachable, 4 not found, 5 id in use.")]
+    Exit codes: 0 done, 1 the job or operation failed, 2 usage, 3 store unreachable, 4 not found, 5 id or unique key in use.")]
 pub(crate) struct CommandLine {
     // The value of the variable is hidden, because it may hold a password.
     #[arg(long, global = true, value_name = "URL", env = "CELERIAC_BROKER", hide_env_values = true, help = STORE_HELP)]
@@ -39,17 +39,19 @@ pub(crate) enum Verb {
     Worker(WorkerArgs),
     /// Enqueue a job, or a file of jobs
     Enqueue(EnqueueArgs),
-    /// Look at jobs
+    /// Look at jobs, revoke them, explain why one has not run
     #[command(subcommand)]
     Job(JobVerb),
     /// Show the result of a job
     Result(ResultArgs),
-    /// Look at dead jobs, and retry them
+    /// Look at dead jobs, retry and delete them
     #[command(subcommand)]
     Dead(DeadVerb),
-    /// Look at queues, and pause them
+    /// Look at queues, pause and purge them
     #[command(subcommand)]
     Queue(QueueVerb),
+    /// Show the workers that are registered
+    Workers,
     /// Measure this machine: rates, latency, cost and memory, each beside its floor
     Bench(BenchArgs),
     /// Play a part in a benchmark
@@ -119,6 +121,21 @@ pub(crate) struct EnqueueArgs {
     /// How long one attempt may run [default: the task's own, or no limit]
     #[arg(long, value_name = "DURATION", value_parser = time_limit, conflicts_with = "from")]
     pub(crate) timeout: Option<Duration>,
+    /// How urgent it is in its queue: 0 to 9, 9 first [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9), conflicts_with = "from")]
+    pub(crate) priority: Option<u8>,
+    /// Key that no other unfinished job may have; refused while one has it
+    #[arg(long, value_name = "KEY", conflicts_with = "from")]
+    pub(crate) unique: Option<UniqueKey>,
+    /// Begin no attempt later than this long from now; then it ends as expired
+    #[arg(long, value_name = "DURATION", value_parser = time_limit, conflicts_with = "from")]
+    pub(crate) expires: Option<Duration>,
+    /// Be done this long from now, or be dead
+    #[arg(long, value_name = "DURATION", value_parser = time_limit, conflicts_with = "from")]
+    pub(crate) deadline: Option<Duration>,
+    /// Header that travels with the job, as in traceparent=00-…; may be repeated
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header, conflicts_with = "from")]
+    pub(crate) headers: Vec<(String, String)>,
     /// Wait for the end, at most DURATION if given
     #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = Wait::FOR_EVER)]
     pub(crate) wait: Option<Wait>,
@@ -143,6 +160,30 @@ pub(crate) enum JobVerb {
         #[command(flatten)]
         filter: FilterArgs,
     },
+    /// Revoke jobs: those that wait never start, those that run are told to stop
+    Revoke {
+        /// Ids of the jobs
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<JobId>,
+    },
+    /// Make dead jobs ready again, with their failures forgotten
+    Retry {
+        /// Ids of the jobs
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<JobId>,
+    },
+    /// Delete dead jobs
+    Delete {
+        /// Ids of the jobs
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<JobId>,
+    },
+    /// Say why a job has not run, and what to do
+    Explain {
+        /// Id of the job
+        #[arg(value_name = "ID")]
+        id: JobId,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -153,9 +194,45 @@ pub(crate) struct FilterArgs {
     /// Only jobs of this task
     #[arg(long)]
     pub(crate) task: Option<TaskName>,
+    /// Only jobs whose last error holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error: Option<String>,
+    /// Only jobs that have been in their state for at least this long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) older_than: Option<Duration>,
     /// The most jobs to list
     #[arg(long, value_name = "N", default_value = "50")]
     pub(crate) limit: NonZeroUsize,
+    /// Go on where an earlier list ended; it says with which mark
+    #[arg(long, value_name = "MARK")]
+    pub(crate) after: Option<String>,
+}
+
+/// Dead jobs by their ids, or all that fit.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").args(["ids", "all", "queue", "task", "error", "older_than"]).required(true).multiple(true))]
+pub(crate) struct WhichArgs {
+    /// Ids of the jobs
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "queue", "task", "error", "older_than"])]
+    pub(crate) ids: Vec<JobId>,
+    /// Every dead job that fits the options below; all of them without any
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Those of this queue
+    #[arg(short, long)]
+    pub(crate) queue: Option<QueueName>,
+    /// Those of this task
+    #[arg(long)]
+    pub(crate) task: Option<TaskName>,
+    /// Those whose last error holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error: Option<String>,
+    /// Those that have been dead for at least this long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) older_than: Option<Duration>,
+    /// Say how many there are, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -172,14 +249,14 @@ pub(crate) enum DeadVerb {
     /// List dead jobs
     List(FilterArgs),
     /// Make dead jobs ready again, with their failures forgotten
-    #[command(group = ArgGroup::new("which").args(["ids", "all"]).required(true))]
-    Retry {
-        /// Ids of the jobs
-        #[arg(value_name = "ID")]
-        ids: Vec<JobId>,
-        /// Retry every dead job
+    Retry(WhichArgs),
+    /// Delete dead jobs; what they ended with can be read as long as it is kept
+    Delete {
+        #[command(flatten)]
+        which: WhichArgs,
+        /// Do not ask before many are deleted
         #[arg(long)]
-        all: bool,
+        yes: bool,
     },
 }
 
@@ -196,6 +273,14 @@ pub(crate) enum QueueVerb {
     Resume {
         /// Name of the queue
         name: QueueName,
+    },
+    /// End all ready jobs of a queue as revoked; scheduled and running ones stay
+    Purge {
+        /// Name of the queue
+        name: QueueName,
+        /// Do not ask before
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -289,6 +374,14 @@ fn idle(text: &str) -> Result<Duration, DurationError> {
     if text == "0" { Ok(Duration::ZERO) } else { parse_duration(text) }
 }
 
+/// Reads a header. What it may hold is checked when the job is made.
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(format!("{text:?} has no value; write it as NAME=VALUE")),
+    }
+}
+
 fn lease(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
         Ok(lease) if lease < Duration::from_secs(1) => Err("a lease must last at least 1s".to_owned()),
@@ -352,6 +445,12 @@ mod tests {
             "c enqueue add --timeout 0s",
             "c dead retry",
             "c dead retry a --all",
+            "c dead delete a --task t",
+            "c dead delete",
+            "c enqueue add --priority 10",
+            "c enqueue add --header a",
+            "c enqueue add --expires 0s",
+            "c job revoke",
             "c worker -c 0",
             "c worker --lease 10ms",
             "c worker --name a~b",

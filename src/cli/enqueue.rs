@@ -53,6 +53,11 @@ fn job_spec(args: EnqueueArgs, tasks: &Tasks) -> Result<JobSpec, Failure> {
         id: args.id,
         retries: args.retries,
         timeout: args.timeout,
+        priority: args.priority,
+        unique: args.unique,
+        expires: args.expires,
+        deadline: args.deadline,
+        headers: args.headers,
         task,
     })
 }
@@ -76,6 +81,10 @@ pub(crate) fn failure(store: &Store, error: &EnqueueError) -> Failure {
             store.failure(source).after(&format!("{batch} may have been enqueued{first}"))
         }
         EnqueueError::IdInUse { id } => Failure::new(Exit::Conflict, format!("job id {id} is in use in {store}")),
+        EnqueueError::UniqueInUse { holder, .. } => Failure::new(
+            Exit::Conflict,
+            format!("job {holder} in {store} has the unique key; look with: celeriac job get {holder}"),
+        ),
         EnqueueError::Invalid(_) | EnqueueError::PayloadTooLarge { .. } => Failure::usage(chain(error)),
         _ => Failure::new(Exit::Failed, format!("{store}: {}", chain(error))),
     }

@@ -125,6 +125,9 @@ async fn load(store: &Store, client: &Client, specs: Vec<(usize, JobSpec)>) -> L
                 for (line, (id, acceptance)) in lines.iter().zip(answers) {
                     match acceptance {
                         Acceptance::Accepted => ids.push(id),
+                        Acceptance::UniqueInUse { holder } => {
+                            in_use.push(format!("line {line}: job {holder} has the unique key"));
+                        }
                         _ => in_use.push(format!("line {line}: job id {id} is in use")),
                     }
                 }

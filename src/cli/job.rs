@@ -1,14 +1,16 @@
-//! `job get` and `job list`.
+//! `job`: get and list; its other verbs are in files of their own.
 
-use celeriac_broker::{JobFilter, JobView};
-use celeriac_core::{JobId, State, Timestamp};
+use celeriac_broker::{JobFilter, JobView, PageMark};
+use celeriac_core::{JobId, Notes, State, Timestamp};
 
 use crate::cli::args::{FilterArgs, JobVerb};
+use crate::cli::dead::{self, Deed};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::json::{self, arguments};
 use crate::cli::output::{Table, age, brief, note, print, print_json, printable, when};
 use crate::cli::run::Setting;
 use crate::cli::store::Store;
+use crate::cli::{explain, revoke};
 
 /// How much of an error fits into a list.
 const ERROR_LENGTH: usize = 60;
@@ -25,6 +27,13 @@ pub(crate) async fn run(verb: JobVerb, setting: &Setting) -> Result<(), Failure>
             }
             list(&store, state, filter, setting.json).await
         }
+        JobVerb::Revoke { ids } => revoke::run(&store, &ids, setting.json).await,
+        JobVerb::Retry { ids } => dead::these(&store, Deed::Retry, &ids, setting.json).await,
+        JobVerb::Delete { ids } => dead::these(&store, Deed::Delete, &ids, setting.json).await,
+        JobVerb::Explain { id } => match store.ask(store.broker.job(&id)).await? {
+            Some(view) => explain::run(&store, view, setting.json).await,
+            None => Err(unknown(&store, &[id.as_str()])),
+        },
     }
 }
 
@@ -45,7 +54,12 @@ async fn get(store: &Store, ids: &[JobId], json: bool) -> Result<(), Failure> {
         }
     } else if !found.is_empty() {
         let now = store.ask(store.broker.now()).await?;
-        print(&found.iter().map(|view| describe(view, now)).collect::<Vec<_>>().join("\n"))?;
+        let mut texts = Vec::with_capacity(found.len());
+        for view in &found {
+            let notes = store.ask(store.broker.notes(&view.id)).await?;
+            texts.push(describe(view, now) + &told(&notes, now));
+        }
+        print(&texts.join("\n"))?;
     }
     if missing.is_empty() { Ok(()) } else { Err(unknown(store, &missing)) }
 }
@@ -60,20 +74,51 @@ pub(crate) fn unknown(store: &Store, ids: &[&str]) -> Failure {
 pub(crate) async fn list(store: &Store, state: Option<State>, args: FilterArgs, json: bool) -> Result<(), Failure> {
     let mut filter = JobFilter::default();
     (filter.state, filter.queue, filter.task, filter.limit) = (state, args.queue, args.task, args.limit.get());
-    let views = store.ask(store.broker.jobs(&filter)).await?;
+    filter.error = args.error;
+    if let Some(age) = args.older_than {
+        filter.until = Some(dead::before(store.ask(store.broker.now()).await?, age));
+    }
+    let (views, next) = page(store, &filter, args.after).await?;
     if json {
         return print_json(&views.iter().map(json::Job::from).collect::<Vec<_>>());
     }
     if views.is_empty() {
         note(&format!("no such jobs in {store}"));
-        return Ok(());
+    } else {
+        let now = store.ask(store.broker.now()).await?;
+        print(&table(&views, now).render())?;
     }
-    let now = store.ask(store.broker.now()).await?;
-    print(&table(&views, now).render())?;
-    if views.len() == filter.limit {
-        note(&format!("the first {}; there may be more: --limit N", views.len()));
+    match next {
+        Some(mark) => note(&format!("there may be more: --after '{mark}'")),
+        None if views.len() == filter.limit => note(&format!("the first {}; for more, name a --state", views.len())),
+        None => {}
     }
     Ok(())
+}
+
+/// A page of one state, or the newest of all. A page that looked at many jobs and found few is filled up by the next.
+async fn page(
+    store: &Store,
+    filter: &JobFilter,
+    after: Option<String>,
+) -> Result<(Vec<JobView>, Option<PageMark>), Failure> {
+    if filter.state.is_none() {
+        if after.is_some() {
+            return Err(Failure::usage("--after goes on in one state; name it with --state"));
+        }
+        return Ok((store.ask(store.broker.jobs(filter)).await?, None));
+    }
+    let (mut views, mut mark) = (Vec::new(), after.map(PageMark::from));
+    let mut rest = filter.clone();
+    loop {
+        let page = store.ask(store.broker.page(&rest, mark.as_ref())).await?;
+        views.extend(page.jobs);
+        rest.limit = filter.limit.saturating_sub(views.len());
+        if page.next.is_none() || rest.limit == 0 {
+            return Ok((views, page.next));
+        }
+        mark = page.next;
+    }
 }
 
 fn table(views: &[JobView], now: Timestamp) -> Table {
@@ -92,6 +137,21 @@ fn table(views: &[JobView], now: Timestamp) -> Table {
     table
 }
 
+/// What a job has told, in lines like those of [`describe`].
+fn told(notes: &Notes, now: Timestamp) -> String {
+    let mut text = String::new();
+    if let Some(progress) = &notes.progress {
+        let percent = progress.percent().map(|percent| format!(" ({percent} %)")).unwrap_or_default();
+        let total = progress.total.map(|total| format!(" of {total}")).unwrap_or_default();
+        text.push_str(&format!("progress  {}{total}{percent} {}", progress.done, printable(&progress.message)));
+        text = format!("{}\n", text.trim_end());
+    }
+    for line in &notes.lines {
+        text.push_str(&format!("log       {} {}\n", when(line.at, now), printable(&line.text)));
+    }
+    text
+}
+
 /// A job in lines of name and value; what is not known has no line.
 fn describe(view: &JobView, now: Timestamp) -> String {
     let mut text = String::new();
@@ -107,6 +167,19 @@ fn describe(view: &JobView, now: Timestamp) -> String {
     field("enqueued", when(view.enqueued_at, now));
     if let Some(due) = view.due_at {
         field("due", when(due, now));
+    }
+    let moments = [("expires", view.expires_at), ("deadline", view.deadline)];
+    for (name, at) in moments.into_iter().filter_map(|(name, at)| Some((name, at?))) {
+        field(name, when(at, now));
+    }
+    if let Some(priority) = view.priority.filter(|priority| *priority != celeriac_core::Priority::default()) {
+        field("priority", priority.get().to_string());
+    }
+    if let Some(unique) = &view.unique {
+        field("unique", unique.to_string());
+    }
+    for (name, value) in view.headers.iter() {
+        field("header", format!("{name}={value}"));
     }
     field("attempts", format!("{} ({} failed, {} lost)", view.attempt, view.failures, view.losses));
     let details = [

@@ -1,9 +1,10 @@
 //! One job to enqueue, checked: from flags, or from a line of a file.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use celeriac_client::Signature;
-use celeriac_core::{JobId, MAX_PAYLOAD_BYTES, QueueName, TaskName, parse_duration};
+use celeriac_core::{Headers, JobId, MAX_PAYLOAD_BYTES, Priority, QueueName, TaskName, UniqueKey, parse_duration};
 use celeriac_worker::Tasks;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,11 @@ pub(crate) struct JobSpec {
     pub(crate) id: Option<JobId>,
     pub(crate) retries: Option<u32>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) priority: Option<u8>,
+    pub(crate) unique: Option<UniqueKey>,
+    pub(crate) expires: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 /// A line of a file of jobs. Each field is read on its own, so that a complaint can name it.
@@ -54,6 +60,16 @@ struct Line<'l> {
     retries: Option<&'l RawValue>,
     #[serde(borrow)]
     timeout: Option<&'l RawValue>,
+    #[serde(borrow)]
+    priority: Option<&'l RawValue>,
+    #[serde(borrow)]
+    unique: Option<&'l RawValue>,
+    #[serde(borrow)]
+    expires: Option<&'l RawValue>,
+    #[serde(borrow)]
+    deadline: Option<&'l RawValue>,
+    #[serde(borrow)]
+    headers: Option<&'l RawValue>,
 }
 
 impl JobSpec {
@@ -80,6 +96,14 @@ impl JobSpec {
             id: field("id", fields.id)?,
             retries: field("retries", fields.retries)?,
             timeout: text_field("timeout", fields.timeout, time_limit)?,
+            priority: field::<Priority>("priority", fields.priority)?.map(Priority::get),
+            unique: field("unique", fields.unique)?,
+            expires: text_field("expires", fields.expires, time_limit)?,
+            deadline: text_field("deadline", fields.deadline, time_limit)?,
+            headers: field::<BTreeMap<String, String>>("headers", fields.headers)?
+                .map(checked_headers)
+                .transpose()?
+                .unwrap_or_default(),
             task,
         })
     }
@@ -101,8 +125,32 @@ impl JobSpec {
         if let Some(timeout) = self.timeout {
             signature = signature.timeout(timeout);
         }
+        if let Some(priority) = self.priority {
+            signature = signature.priority(priority);
+        }
+        if let Some(unique) = self.unique {
+            signature = signature.unique(unique);
+        }
+        if let Some(expires) = self.expires {
+            signature = signature.expires(expires);
+        }
+        if let Some(deadline) = self.deadline {
+            signature = signature.deadline(deadline);
+        }
+        for (name, value) in self.headers {
+            signature = signature.header(name, value);
+        }
         signature
     }
+}
+
+/// Headers that a store will take.
+fn checked_headers(headers: BTreeMap<String, String>) -> Result<Vec<(String, String)>, String> {
+    let mut checked = Headers::default();
+    for (name, value) in &headers {
+        checked.insert(name, value).map_err(|error| format!("headers: {error}"))?;
+    }
+    Ok(headers.into_iter().collect())
 }
 
 /// The queue that the task itself names.
@@ -171,12 +219,17 @@ mod tests {
 
     #[test]
     fn a_line_may_say_all_that_flags_say() {
-        let line = r#"{"task":"t","args":[1],"queue":"q","delay":"2s","id":"j","retries":0,"timeout":"1m"}"#;
+        let line = r#"{"task":"t","args":[1],"queue":"q","delay":"2s","id":"j","retries":0,"timeout":"1m","priority":9,
+            "unique":"k","expires":"1h","deadline":"2h","headers":{"a":"b"}}"#;
         let job = spec(line).unwrap();
         assert_eq!((job.args.get(), job.queue.as_str()), ("[1]", "q"));
         assert_eq!(job.start, Start::After(Duration::from_secs(2)));
         assert_eq!(job.id, "j".parse().ok());
         assert_eq!((job.retries, job.timeout), (Some(0), Some(Duration::from_secs(60))));
+        assert_eq!((job.priority, job.unique), (Some(9), UniqueKey::new("k").ok()));
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+        assert_eq!((job.expires, job.deadline), (hours(1), hours(2)));
+        assert_eq!(job.headers, [("a".to_owned(), "b".to_owned())]);
     }
 
     #[test]
@@ -196,6 +249,9 @@ mod tests {
             (r#"{"task": "t", "retries": -1}"#, "retries: invalid value"),
             (r#"{"task": "t", "timeout": "0s"}"#, "timeout: a time limit must be longer than zero"),
             (r#"{"task": "t", "id": ""}"#, "id: job id is empty"),
+            (r#"{"task": "t", "priority": 10}"#, "priority: priority 10 is outside 0 to 9"),
+            (r#"{"task": "t", "unique": "a b"}"#, "unique: unique key \"a b\" holds ' '"),
+            (r#"{"task": "t", "headers": {"a b": "c"}}"#, "headers: header name \"a b\""),
             (r#"{"task": "t"} x"#, "trailing characters at column 15"),
         ] {
             let said = spec(line).unwrap_err();

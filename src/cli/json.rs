@@ -1,7 +1,7 @@
 //! What `--json` answers. docs/cli.md lists these fields; scripts rely on them, so they may be added to and never renamed.
 
 use celeriac_broker::{JobView, QueueView};
-use celeriac_core::{Cause, Incident, State, Timestamp};
+use celeriac_core::{Cause, Headers, Incident, State, Timestamp};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -20,6 +20,10 @@ pub(crate) struct Job<'v> {
     enqueued_at: String,
     since: String,
     due_at: Option<String>,
+    expires_at: Option<String>,
+    deadline: Option<String>,
+    unique: Option<&'v str>,
+    headers: &'v Headers,
     worker: Option<&'v str>,
     fence: Option<u64>,
     error: Option<&'v str>,
@@ -53,6 +57,10 @@ impl<'v> From<&'v JobView> for Job<'v> {
             enqueued_at: view.enqueued_at.to_string(),
             since: view.since.to_string(),
             due_at: view.due_at.map(|at| at.to_string()),
+            expires_at: view.expires_at.map(|at| at.to_string()),
+            deadline: view.deadline.map(|at| at.to_string()),
+            unique: view.unique.as_ref().map(celeriac_core::UniqueKey::as_str),
+            headers: &view.headers,
             worker: view.worker.as_deref(),
             fence: view.fence.map(celeriac_core::Fence::get),
             error: view.error.as_deref(),
@@ -133,7 +141,8 @@ mod tests {
         let expected = serde_json::json!({
             "id": "j1", "task": "t", "queue": "q", "state": "queued", "priority": 5, "attempt": 0, "failures": 0,
             "losses": 0, "suspect": false, "enqueued_at": "1970-01-01T00:00:00.000Z",
-            "since": "1970-01-01T00:00:00.000Z", "due_at": null, "worker": null, "fence": null, "error": null,
+            "since": "1970-01-01T00:00:00.000Z", "due_at": null, "expires_at": null, "deadline": null,
+            "unique": null, "headers": {}, "worker": null, "fence": null, "error": null,
             "history": [], "args": {"n": 1}, "result": null,
         });
         assert_eq!(json, expected);

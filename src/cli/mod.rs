@@ -1,18 +1,21 @@
 //! The command line of any celeriac application: its tasks and the command tasks of `celeriac.toml`, under one set of verbs.
 //!
-//! One file is one group of verbs: [`worker`], [`enqueue`] and [`enqueue_file`], [`job`], [`result`], [`dead`], [`queue`], [`bench`]. Beside them
+//! One file is one group of verbs: [`worker`], [`enqueue`] and [`enqueue_file`], [`job`] with [`revoke`] and
+//! [`explain`], [`result`], [`dead`], [`queue`], [`workers`], [`bench`]. Beside them
 //! stand what they share: [`run`] leads from the arguments to the verb, [`args`] says what may be typed, [`config`] reads `celeriac.toml`, [`job_spec`] checks one job to enqueue,
-//! [`store`] opens the store, [`wait`] waits for ends, [`json`] and [`output`] say what comes out, [`exit`] what it all ends with.
+//! [`consent`] asks before much is changed, [`store`] opens the store, [`wait`] waits for ends, [`json`] and [`output`] say what comes out, [`exit`] what it all ends with.
 //!
 //! Invariant: standard output carries the answer and nothing else; with `--json` that is exactly one JSON value.
 
 mod args;
 mod bench;
 mod config;
+mod consent;
 mod dead;
 mod enqueue;
 mod enqueue_file;
 mod exit;
+mod explain;
 mod job;
 mod job_spec;
 mod json;
@@ -20,9 +23,11 @@ mod logging;
 mod output;
 mod queue;
 mod result;
+mod revoke;
 mod run;
 mod store;
 mod wait;
 mod worker;
+mod workers;
 
 pub use run::cli;

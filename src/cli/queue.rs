@@ -1,14 +1,20 @@
-//! `queue list`, `queue pause` and `queue resume`.
+//! `queue list`, `queue pause`, `queue resume` and `queue purge`.
 
 use celeriac_broker::QueueView;
 use celeriac_core::{QueueName, Timestamp};
+use serde_json::json;
 
 use crate::cli::args::QueueVerb;
-use crate::cli::exit::Failure;
+use crate::cli::consent::{consent, counted, jobs, person};
+use crate::cli::enqueue_file::progress;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::json;
 use crate::cli::output::{Table, age, note, print, print_json};
 use crate::cli::run::Setting;
 use crate::cli::store::Store;
+
+/// How many jobs one call of a purge ends.
+const PORTION: usize = 500;
 
 pub(crate) async fn run(verb: QueueVerb, setting: &Setting) -> Result<(), Failure> {
     let store = Store::open(&setting.url).await?;
@@ -16,6 +22,7 @@ pub(crate) async fn run(verb: QueueVerb, setting: &Setting) -> Result<(), Failur
         QueueVerb::List => list(&store, setting.json).await,
         QueueVerb::Pause { name } => set_paused(&store, &name, Paused(true), setting.json).await,
         QueueVerb::Resume { name } => set_paused(&store, &name, Paused(false), setting.json).await,
+        QueueVerb::Purge { name, yes } => purge(&store, &name, yes, setting.json).await,
     }
 }
 
@@ -69,4 +76,36 @@ async fn set_paused(store: &Store, name: &QueueName, Paused(paused): Paused, jso
     let mut view = queues.into_iter().find(|view| view.name == *name).unwrap_or_else(|| QueueView::empty(name.clone()));
     view.paused = paused;
     print_json(&json::Queue::new(&view, now))
+}
+
+/// Ends the ready jobs of a queue, so many in a call, after a count and a consent.
+async fn purge(store: &Store, name: &QueueName, yes: bool, json: bool) -> Result<(), Failure> {
+    let queues = store.ask(store.broker.queues()).await?;
+    let Some(view) = queues.into_iter().find(|view| view.name == *name) else {
+        return Err(Failure::new(Exit::NotFound, format!("queue {name} of {store} was never used")));
+    };
+    let ready = usize::try_from(view.ready).unwrap_or(usize::MAX);
+    if ready > 0 {
+        consent(&format!("End {} of queue {name} of {store} as revoked?", counted(ready, "ready job")), yes)?;
+    }
+    let (by, bar) = (person(), progress(ready, "ended"));
+    let mut ended = 0;
+    loop {
+        let purged = store.ask(store.broker.purge(name, PORTION, &by)).await?;
+        ended += purged.count;
+        bar.inc(purged.count as u64);
+        if !purged.more {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    if json {
+        return print_json(&json!({ "queue": name.as_str(), "purged": ended }));
+    }
+    print(&format!("{} of queue {name} of {store} ended as revoked\n", jobs(ended)))?;
+    let left = view.scheduled + view.running;
+    if left > 0 {
+        note(&format!("note: {} scheduled and {} running jobs of it stay", view.scheduled, view.running));
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Broker, BrokerError, JobView, Revocation};
-use celeriac_core::{JobId, Outcome, State};
+use celeriac_core::{JobId, Notes, Outcome, State};
 use serde::de::DeserializeOwned;
 
 use crate::error::ResultError;
@@ -49,6 +49,14 @@ impl<T> JobHandle<T> {
 }
 
 impl<T> JobHandle<T> {
+    /// What the job's handler has told so far: how far it is, and the newest lines of its log.
+    ///
+    /// # Errors
+    /// What the store, or the way to it, said.
+    pub async fn notes(&self) -> Result<Notes, BrokerError> {
+        self.broker.notes(&self.id).await
+    }
+
     /// Revokes the job: it never starts, or its handler is told to stop and the job is not run again. See
     /// [`Inspector::revoke`](celeriac_broker::Inspector::revoke).
     ///

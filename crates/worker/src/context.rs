@@ -1,17 +1,20 @@
 //! What a handler can know about the attempt it runs in, and how the worker tells it to stop.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use celeriac_broker::Delivery;
-use celeriac_core::{Fence, JobId, QueueName, TaskName};
+use celeriac_core::{Fence, Headers, JobId, Progress, QueueName, TaskName, Timestamp};
 use tokio::sync::Notify;
+
+use crate::notebook::{News, Notebook};
 
 /// The attempt a handler runs in. Cloning is cheap; ask for it with a parameter of this type.
 #[derive(Clone)]
 pub struct Context {
     inner: Arc<Attempt>,
+    notebook: Arc<Notebook>,
 }
 
 /// What an attempt was told, as bits: what was told once stays told.
@@ -36,8 +39,11 @@ pub(crate) struct Attempt {
     pub(crate) attempt: u32,
     pub(crate) fence: Fence,
     pub(crate) suspect: bool,
+    pub(crate) headers: Headers,
+    pub(crate) deadline: Option<Timestamp>,
     orders: AtomicU8,
     told: Notify,
+    news: OnceLock<Box<Mutex<News>>>,
 }
 
 impl Attempt {
@@ -51,9 +57,22 @@ impl Attempt {
             attempt: record.attempt + 1,
             fence: delivery.lease.fence,
             suspect: record.suspect,
+            headers: record.options.headers.clone(),
+            deadline: record.deadline(),
             orders: AtomicU8::new(0),
             told: Notify::new(),
+            news: OnceLock::new(),
         })
+    }
+
+    /// What it has told and the store does not have yet.
+    pub(crate) fn news(&self) -> MutexGuard<'_, News> {
+        self.news.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it ever told anything.
+    pub(crate) fn has_told(&self) -> bool {
+        self.news.get().is_some()
     }
 
     /// Tells it something.
@@ -83,8 +102,8 @@ impl Attempt {
 }
 
 impl Context {
-    pub(crate) fn new(attempt: Arc<Attempt>) -> Self {
-        Self { inner: attempt }
+    pub(crate) fn new(attempt: Arc<Attempt>, notebook: Arc<Notebook>) -> Self {
+        Self { inner: attempt, notebook }
     }
 
     /// The id of the job.
@@ -117,6 +136,30 @@ impl Context {
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.inner.fence
+    }
+
+    /// The headers that the job was enqueued with, a W3C `traceparent` for example.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.inner.headers
+    }
+
+    /// When the job must have ended, by the store's clock; the attempt is given up then. `None` if it may take any time.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.inner.deadline
+    }
+
+    /// Tells how far the job is: so much is done, of so much if that is known. Whoever asks for the job sees it.
+    ///
+    /// It costs next to nothing to call often: the last word of each quarter of a second goes to the store.
+    pub fn progress(&self, done: u64, total: impl Into<Option<u64>>, message: impl AsRef<str>) {
+        self.notebook.progress(&self.inner, Progress::new(done, total.into(), message.as_ref()));
+    }
+
+    /// Adds a line to the job's log, which is kept with the job for a day: the newest 100 lines, of at most 1 KiB each.
+    pub fn log(&self, line: impl Into<String>) {
+        self.notebook.line(&self.inner, line.into());
     }
 
     /// Whether the handler should stop: the worker shuts down and its grace has ended, or its lease may have been lost.

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use crate::backlog::{RunnerGuard, Waiting};
 use crate::context::{Attempt, Context, order};
 use crate::handler::{Run, RunResult};
+use crate::notebook;
 use crate::post::Post;
 
 /// Jobs that a runner runs before it lets others have the thread; each may have ended without ever waiting.
@@ -51,14 +52,23 @@ impl Executor {
     async fn execute(&self, delivery: Delivery, attempt: Arc<Attempt>) {
         let record = &delivery.record;
         let span = tracing::info_span!(
-            "job", id = %record.id, task = %record.task, queue = %record.queue, attempt = record.attempt + 1
+            "job", id = %record.id, task = %record.task, queue = %record.queue, attempt = record.attempt + 1,
+            traceparent = tracing::field::Empty
         );
+        if let Some(parent) = record.options.headers.get("traceparent") {
+            span.record("traceparent", parent);
+        }
         let mut slot = Slot { executor: self, pended: false };
-        let ending = self.run(&delivery, attempt, &mut slot).instrument(span.clone()).await;
+        let ending = self.run(&delivery, Arc::clone(&attempt), &mut slot).instrument(span.clone()).await;
         let Some(ending) = ending else {
             span.in_scope(|| tracing::warn!("LeaseLost: the attempt is given up and settles nothing"));
             return;
         };
+        if attempt.has_told() {
+            // It asks the store.
+            slot.pend();
+            notebook::last_words(&self.post, &attempt).await;
+        }
         let (id, fence) = (delivery.record.id.clone(), delivery.lease.fence);
         let transition = self.decide(delivery.record, ending);
         span.in_scope(|| report(&transition));
@@ -93,7 +103,7 @@ impl Executor {
             slot.pend();
             return Some(self.unknown_task(record).await);
         };
-        let context = Context::new(Arc::clone(&attempt));
+        let context = Context::new(Arc::clone(&attempt), Arc::clone(&self.post.notebook));
         // Decoding runs the application's code too.
         let started =
             catch_unwind(AssertUnwindSafe(|| entry.runnable.start(&record.payload, context, &self.post.tasks.states)));

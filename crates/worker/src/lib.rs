@@ -45,6 +45,7 @@ mod fetcher;
 mod handler;
 mod heartbeat;
 mod held;
+mod notebook;
 mod post;
 mod prefetch;
 mod promoter;

@@ -13,6 +13,7 @@ use crate::clock::ClockEstimate;
 use crate::elsewhere::Elsewhere;
 use crate::ends::Ends;
 use crate::held::Held;
+use crate::notebook::Notebook;
 use crate::session::SessionKeeper;
 use crate::summary::Counters;
 use crate::tasks::{Entry, Tasks};
@@ -40,6 +41,7 @@ pub(crate) struct Post {
     pub(crate) session: SessionKeeper,
     pub(crate) counters: Counters,
     pub(crate) elsewhere: Elsewhere,
+    pub(crate) notebook: Arc<Notebook>,
     pub(crate) signals: Signals,
 }
 

@@ -21,7 +21,7 @@ use crate::post::{Post, Settings, Signals};
 use crate::session::{Backoff, SessionKeeper};
 use crate::summary::{Counters, Summary};
 use crate::tasks::Tasks;
-use crate::{promoter, pruner, reclaimer, settler};
+use crate::{notebook, promoter, pruner, reclaimer, settler};
 
 /// How much of the grace is kept for handing back and settling, at most.
 const HAND_BACK_TIME: Duration = Duration::from_secs(3);
@@ -85,6 +85,7 @@ impl Worker {
             session: SessionKeeper::new(),
             counters: Counters::default(),
             elsewhere: Elsewhere::default(),
+            notebook: Arc::default(),
             signals: Signals::new(),
             settings,
         };
@@ -216,6 +217,7 @@ fn start_services(post: &Arc<Post>) -> JoinSet<()> {
     services.spawn(promoter::run(Arc::clone(post)));
     services.spawn(reclaimer::run(Arc::clone(post)));
     services.spawn(pruner::run(Arc::clone(post)));
+    services.spawn(notebook::run(Arc::clone(post)));
     let mender = Arc::clone(post);
     services.spawn(async move { mender.mend_when_asked().await });
     services

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_broker::*;
-use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
+use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Timestamp};
 use celeriac_testkit::ModelBroker;
 use tokio::sync::watch;
 
@@ -223,6 +223,10 @@ impl Broker for Stage {
         self.model().release_parked(tasks, max).await
     }
 
+    async fn note(&self, session: &Session, notes: &[Note]) -> Result<(), BrokerError> {
+        self.model().note(session, notes).await
+    }
+
     async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError> {
         self.model().wait_for_orders(session, timeout).await
     }
@@ -252,6 +256,14 @@ impl Inspector for Stage {
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, BrokerError> {
         self.model().jobs(filter).await
+    }
+
+    async fn page(&self, filter: &JobFilter, mark: Option<&PageMark>) -> Result<JobPage, BrokerError> {
+        self.model().page(filter, mark).await
+    }
+
+    async fn notes(&self, id: &JobId) -> Result<Notes, BrokerError> {
+        self.model().notes(id).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueView>, BrokerError> {
