@@ -5,6 +5,8 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use celeriac_broker as broker;
 pub use celeriac_client::{

@@ -204,7 +204,7 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "N", default_value = "50")]
     pub(crate) limit: NonZeroUsize,
     /// Go on where an earlier list ended; it says with which mark
-    #[arg(long, value_name = "MARK")]
+    #[arg(long, value_name = "MARK", allow_hyphen_values = true)]
     pub(crate) after: Option<String>,
 }
 

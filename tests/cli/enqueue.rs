@@ -50,8 +50,13 @@ fn nothing_is_enqueued_when_something_cannot_work() {
         &["enqueue", "echo", "--delay", "1s", "--at", "2030-01-01T00:00:00Z"],
         &["enqueue", "echo", "--retries", "-1"],
         &["enqueue", "echo", "--timeout", "0s"],
-        &["enqueue", "echo", "--priority", "3"],
+        &["enqueue", "echo", "--priority", "10"],
+        &["enqueue", "echo", "--unique", "two words"],
+        &["enqueue", "echo", "--header", "no-value"],
+        &["enqueue", "echo", "--expires", "0s"],
         &["enqueue"],
+        &["enqueue", "echo", "--header", "a b=c"],
+        &["enqueue", "echo", "--expires", "1s", "--delay", "2s"],
     ] {
         let answer = place.run(arguments);
         assert_eq!((answer.code, answer.out.as_str()), (2, ""), "{arguments:?}");

@@ -5,14 +5,17 @@ use serde_json::json;
 
 use crate::place::{Place, fields, ids};
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 22] = [
     "args",
     "attempt",
+    "deadline",
     "due_at",
     "enqueued_at",
     "error",
+    "expires_at",
     "failures",
     "fence",
+    "headers",
     "history",
     "id",
     "losses",
@@ -23,6 +26,7 @@ const FIELDS: [&str; 18] = [
     "state",
     "suspect",
     "task",
+    "unique",
     "worker",
 ];
 
@@ -111,7 +115,7 @@ fn people_are_told_that_ended_jobs_are_not_listed_and_that_a_list_was_cut() {
     fill(&place);
     assert!(place.ok(&["job", "list", "--state", "succeeded"]).err.contains("kept by id only"));
     let cut = place.ok(&["job", "list", "--limit", "1"]);
-    assert!(cut.out.starts_with("ID ") && cut.err.contains("there may be more"), "{} {}", cut.out, cut.err);
+    assert!(cut.out.starts_with("ID ") && cut.err.contains("for more, name a --state"), "{} {}", cut.out, cut.err);
     assert_eq!(place.run(&["job", "list", "--state", "pending"]).code, 2);
 }
 

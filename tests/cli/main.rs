@@ -1,6 +1,7 @@
 //! The command line as scripts and people use it: real processes, real stores, exit codes and JSON.
 
 mod bench;
+mod control;
 mod dead;
 mod enqueue;
 mod enqueue_file;

@@ -22,6 +22,16 @@ impl Timestamp {
         Self(millis.min(Self::MAX.0))
     }
 
+    /// An instant that is known when the program is written.
+    ///
+    /// # Panics
+    /// Where it is compiled, if it is later than [`Timestamp::MAX`].
+    #[must_use]
+    pub const fn from_fixed_millis(millis: u64) -> Self {
+        assert!(millis <= Self::MAX.0, "an instant has 48 bits");
+        Self(millis)
+    }
+
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub fn as_millis(self) -> u64 {

@@ -35,7 +35,7 @@ impl Executor {
     }
 
     /// One slot at work: runs one job after the other until none waits.
-    async fn run_backlog(self) {
+    pub(crate) async fn run_backlog(self) {
         let guard = RunnerGuard::new(&self.post.backlog);
         let mut turn = 0;
         while let Some(Waiting { delivery, attempt, .. }) = self.post.backlog.next() {

@@ -51,6 +51,8 @@ mod prefetch;
 mod promoter;
 mod pruner;
 mod reclaimer;
+#[cfg(feature = "testing")]
+mod rig;
 mod session;
 mod settler;
 mod state;
@@ -63,6 +65,8 @@ pub use builder::{DEFAULT_GRACE, WorkerBuilder, WorkerError, default_concurrency
 pub use command::{CommandTask, EXIT_NOT_NOW};
 pub use context::Context;
 pub use handler::Handler;
+#[cfg(feature = "testing")]
+pub use rig::{Crash, Rig, Step};
 pub use state::{FromContext, Need, State, States};
 pub use summary::Summary;
 pub use tasks::{TaskFn, Tasks, TasksError};

@@ -92,6 +92,12 @@ impl Worker {
         Self { post: Arc::new(post) }
     }
 
+    /// What its activities share, without the activities.
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_post(self) -> Arc<Post> {
+        self.post
+    }
+
     /// A handle that stops the worker.
     #[must_use]
     pub fn handle(&self) -> WorkerHandle {
