@@ -21,8 +21,8 @@ pub use celeriac_core::{
 pub use celeriac_macros::{Task, task};
 #[cfg(feature = "worker")]
 pub use celeriac_worker::{
-    CommandTask, Context, FromContext, Handler, State, States, Summary, TaskFn, Tasks, TasksError, Worker,
-    WorkerBuilder, WorkerError, WorkerHandle,
+    AttemptFuture, BlockingHandler, CancelReason, CommandTask, Context, FromContext, Handler, Middleware, Next,
+    QueueOrder, State, States, Summary, TaskFn, Tasks, TasksError, Worker, WorkerBuilder, WorkerError, WorkerHandle,
 };
 #[cfg(feature = "cli")]
 pub use cli::cli;

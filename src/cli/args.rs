@@ -1,7 +1,7 @@
 //! What may be typed. The text of `--help` is in the doc comments here.
 
 use std::ffi::OsString;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -66,12 +66,18 @@ pub(crate) enum Verb {
 
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArgs {
-    /// Queues to serve [default: "default" and those of the known tasks]
-    #[arg(short, long = "queue", value_name = "QUEUE", value_delimiter = ',')]
-    pub(crate) queues: Vec<QueueName>,
+    /// Queues to serve; one with =N comes first N times as often as one without [default: "default" and those of the known tasks]
+    #[arg(short, long = "queue", value_name = "QUEUE[=N]", value_delimiter = ',')]
+    pub(crate) queues: Vec<WeighedQueue>,
+    /// Serve a queue only while those named before it are empty
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Jobs at once [default: 16 for each core; one for each core if all tasks are commands]
     #[arg(short, long, value_name = "N")]
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Blocking tasks at once, each on a thread [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(crate) blocking: Option<NonZeroUsize>,
     /// File of command tasks [default: celeriac.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -87,6 +93,9 @@ pub(crate) struct WorkerArgs {
     /// End when the queues are empty and nothing is due within a minute
     #[arg(long)]
     pub(crate) burst: bool,
+    /// End after so many jobs were begun
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tasks: Option<NonZeroU64>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -313,6 +322,28 @@ pub(crate) struct BenchArgs {
     pub(crate) with_results: bool,
 }
 
+/// A queue, and how often it comes first if that was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WeighedQueue {
+    pub(crate) name: QueueName,
+    pub(crate) weight: Option<NonZeroU32>,
+}
+
+impl FromStr for WeighedQueue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, weight) = match text.split_once('=') {
+            Some((name, weight)) => (name, Some(weight)),
+            None => (text, None),
+        };
+        let name = QueueName::new(name).map_err(|error| error.to_string())?;
+        let weight =
+            weight.map(|weight| weight.parse().map_err(|_| format!("{weight:?} is no weight; write 1 or more")));
+        Ok(Self { name, weight: weight.transpose()? })
+    }
+}
+
 /// How long to wait for an end; `None` is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait(pub(crate) Option<Duration>);
@@ -455,6 +486,8 @@ mod tests {
             "c worker --lease 10ms",
             "c worker --name a~b",
             "c worker -q a,,b",
+            "c worker -q a=0",
+            "c worker --max-tasks 0",
             "c job list --state pending",
             "c job list --limit 0",
             "c bench --jobs 0",

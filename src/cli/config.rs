@@ -24,7 +24,8 @@ pub(crate) const DEFAULT_FILE: &str = "celeriac.toml";
 /// The variable that tells a command where its own jobs are kept.
 const STORE_VARIABLE: &str = "CELERIAC_BROKER";
 
-const TASK_KEYS: [&str; 7] = ["command", "queue", "timeout", "retries", "result_ttl", "clear_env", "env"];
+const TASK_KEYS: [&str; 10] =
+    ["command", "queue", "timeout", "soft_timeout", "retries", "result_ttl", "dead_ttl", "aliases", "clear_env", "env"];
 
 type Key<'d> = &'d Spanned<DeString<'d>>;
 type Value<'d> = &'d Spanned<DeValue<'d>>;
@@ -112,7 +113,12 @@ fn option(task_name: &TaskName, command: Command, key: Key<'_>, value: Value<'_>
             task.queue(queue)
         }
         "timeout" => task.timeout(time_limit(duration_text(key, value)?).map_err(|error| Problem::at(value, error))?),
+        "soft_timeout" => {
+            task.soft_timeout(time_limit(duration_text(key, value)?).map_err(|error| Problem::at(value, error))?)
+        }
         "result_ttl" => task.result_ttl(duration(key, value)?),
+        "dead_ttl" => task.dead_ttl(duration(key, value)?),
+        "aliases" => names(key, value)?.into_iter().fold(task, CommandTask::alias),
         "retries" => task.retries(number(key, value)?),
         "clear_env" => match value.get_ref() {
             DeValue::Boolean(true) => task.clear_env(),
@@ -186,6 +192,20 @@ fn duration_text<'d>(key: Key<'_>, value: Value<'d>) -> Result<&'d str, Problem>
 
 fn duration(key: Key<'_>, value: Value<'_>) -> Result<Duration, Problem> {
     celeriac_core::parse_duration(duration_text(key, value)?).map_err(|error| Problem::at(value, error))
+}
+
+/// Names of tasks.
+fn names(key: Key<'_>, value: Value<'_>) -> Result<Vec<String>, Problem> {
+    let DeValue::Array(names) = value.get_ref() else {
+        let text = format!("{} must be a list of names, as in [\"resize\"]", key.get_ref());
+        return Err(Problem::at(value, text));
+    };
+    let name = |name| {
+        let text = string(key, name)?;
+        TaskName::new(text).map_err(|error| Problem::at(name, error))?;
+        Ok(text.to_owned())
+    };
+    names.iter().map(name).collect()
 }
 
 /// The program and its arguments.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac_broker::{Broker, BrokerError, StoreUrl};
-use celeriac_worker::{Summary, Tasks, Worker, WorkerError, WorkerHandle};
+use celeriac_worker::{QueueOrder, Summary, Tasks, Worker, WorkerError, WorkerHandle};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -52,7 +52,19 @@ fn build(broker: Arc<dyn Broker>, tasks: Tasks, args: WorkerArgs) -> Result<Work
     let names = tasks.names().collect::<Vec<_>>().join(",");
     let mut builder = Worker::builder(broker, tasks).grace(args.grace).lease(args.lease).burst(args.burst);
     if !args.queues.is_empty() {
-        builder = builder.queues(args.queues);
+        for (queue, weight) in args.queues.iter().filter_map(|queue| Some((&queue.name, queue.weight?))) {
+            builder = builder.weight(queue.as_str(), weight.get());
+        }
+        builder = builder.queues(args.queues.into_iter().map(|queue| queue.name));
+    }
+    if args.strict {
+        builder = builder.queue_order(QueueOrder::Strict);
+    }
+    if let Some(jobs) = args.max_tasks {
+        builder = builder.max_tasks(jobs.get());
+    }
+    if let Some(threads) = args.blocking {
+        builder = builder.blocking(threads.get());
     }
     if let Some(concurrency) = args.concurrency {
         builder = builder.concurrency(concurrency.get());
@@ -114,7 +126,9 @@ async fn run_under_signals(
 /// Passes signals on to the worker, and returns when it has not ended in time for all that: a process that was told to end
 /// does so, also when its store is away and nothing can be handed back.
 async fn outstay(handle: &WorkerHandle, grace: Duration, signals: &mut Signals) {
-    signals.next().await;
+    while signals.either().await == Asked::Quiet {
+        handle.quiet();
+    }
     tracing::info!(running = handle.running(), "asked to stop; a second signal stops at once");
     handle.stop();
     tokio::select! {
@@ -147,19 +161,40 @@ fn failure(store: &str, error: &WorkerError) -> Failure {
     }
 }
 
-/// The signals that ask a process to end.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    End,
+    Quiet,
+}
+
+/// The signals that ask a process to end, or to be quiet.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    user: Signal,
 }
 
 impl Signals {
     fn install() -> Result<Self, Failure> {
         let install = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("no signals: {error}")));
-        Ok(Self { terminate: install(SignalKind::terminate())?, interrupt: install(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: install(SignalKind::terminate())?,
+            interrupt: install(SignalKind::interrupt())?,
+            user: install(SignalKind::user_defined1())?,
+        })
     }
 
-    /// Waits for one. Dropping it loses none.
+    /// Waits for any. Dropping it loses none.
+    async fn either(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.user.recv() => Asked::Quiet,
+        }
+    }
+
+    /// Waits for one that asks to end. Dropping it loses none.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,10 +1,5 @@
 use celeriac::{Task, task};
 
-#[task("blocking")]
-fn blocking() -> Result<(), String> {
-    Ok(())
-}
-
 #[task("silent")]
 async fn silent() {}
 

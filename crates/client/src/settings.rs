@@ -27,6 +27,7 @@ impl Settings {
         }
         for (option, limit) in [
             ("timeout", self.options.timeout_ms),
+            ("soft_timeout", self.options.soft_timeout_ms),
             ("expires", self.options.expires_ms),
             ("deadline", self.options.deadline_ms),
         ] {
@@ -97,6 +98,12 @@ macro_rules! setters {
         /// Limits how long one attempt may run, instead of the task's own limit. It must not be zero.
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
             self.settings.options.timeout_ms = Some($crate::settings::millis(timeout));
+            self
+        }
+
+        /// Tells an attempt after this long that it should stop, instead of the task's own soft limit. It must not be zero.
+        pub fn soft_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.settings.options.soft_timeout_ms = Some($crate::settings::millis(timeout));
             self
         }
 

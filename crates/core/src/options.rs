@@ -76,6 +76,10 @@ pub struct TaskOptions {
     pub retry: RetryPolicy,
     /// How long one attempt may run; `None` is without limit.
     pub timeout: Option<Duration>,
+    /// After how long an attempt is told to stop; it may go on to the timeout. `None` is never.
+    pub soft_timeout: Option<Duration>,
+    /// Names by which jobs may ask for it too: those it had before it was renamed.
+    pub aliases: &'static [&'static str],
     /// How long the end of a job can be read; zero keeps nothing.
     pub result_ttl: Duration,
     /// How long its dead jobs are kept, to be looked at and retried.
@@ -88,6 +92,8 @@ impl Default for TaskOptions {
             queue: crate::QueueName::DEFAULT,
             retry: RetryPolicy::default(),
             timeout: None,
+            soft_timeout: None,
+            aliases: &[],
             result_ttl: DEFAULT_RESULT_TTL,
             dead_ttl: DEFAULT_DEAD_TTL,
         }
@@ -130,6 +136,20 @@ impl TaskOptions {
         self
     }
 
+    /// Tells an attempt after this long that it should stop; it may clean up until the timeout.
+    #[must_use]
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the names by which jobs may ask for it too, so that a task that was renamed leaves no job behind.
+    #[must_use]
+    pub fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
     /// Sets how long the end of a job can be read; zero keeps nothing.
     #[must_use]
     pub fn result_ttl(mut self, ttl: Duration) -> Self {
@@ -156,6 +176,9 @@ pub struct JobOptions {
     /// How long one attempt may run, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// After how long an attempt is told to stop, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_timeout_ms: Option<u64>,
     /// How long the end can be read, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_ttl_ms: Option<u64>,

@@ -28,7 +28,7 @@ impl Parse for Function {
         let before_lists = rest.into_iter().take_while(|token| !matches!(token, TokenTree::Group(_)));
         if !before_lists.into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "fn")) {
             return Err(
-                input.error("`#[task(…)]` goes on an async function; for a struct, write it below a `#[derive(Task)]`")
+                input.error("`#[task(…)]` goes on a function; for a struct, write it below a `#[derive(Task)]`")
             );
         }
         let signature = input.parse()?;
@@ -71,9 +71,6 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Refuses what cannot be run by name.
 fn check(signature: &Signature, errors: &mut Errors) {
-    if signature.asyncness.is_none() {
-        errors.at(signature.fn_token, "a task function is async: write `async fn`");
-    }
     if let Safety::Unsafe(token) = &signature.safety {
         errors.at(token, "a task function is safe: the worker calls it with any arguments of the right types");
     }
@@ -231,6 +228,16 @@ fn task_fn(parts: &Parts<'_>) -> TokenStream {
                 values.push(quote!(#(#cfg)* #given));
             }
         }
+    }
+    if parts.function.signature.asyncness.is_none() {
+        let handler = quote_spanned!(generated(function.span())=> |#job: Self, #(#inputs),*| #function(#(#values),*));
+        return quote! {
+            impl #root::TaskFn for #struct_name {
+                fn register(tasks: #root::Tasks) -> #root::Tasks {
+                    tasks.handle_blocking(#handler)
+                }
+            }
+        };
     }
     // What the handler trait asks for is asked of the user's function, so that is where its errors point.
     let handler =

@@ -29,13 +29,16 @@ pub(crate) struct Options {
 }
 
 /// Each key with the way it is written; the order is that of messages.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 10] = [
     ("output", "output = Thumbnail"),
     ("queue", r#"queue = "images""#),
     ("retries", "retries = 5"),
     ("backoff", r#"backoff = "1s..10m""#),
     ("timeout", r#"timeout = "30s""#),
+    ("soft_timeout", r#"soft_timeout = "25s""#),
     ("result_ttl", r#"result_ttl = "2h""#),
+    ("dead_ttl", r#"dead_ttl = "30d""#),
+    ("aliases", r#"aliases = ["resize"]"#),
     ("crate", "crate = celeriac_core"),
 ];
 
@@ -170,6 +173,9 @@ fn skip(input: ParseStream<'_>) {
 /// The builder's call for one option; an error without a text is a value of another kind.
 fn setting(key: &str, value: &Expr) -> Result<TokenStream, Option<String>> {
     let millis = |millis: u64| quote!(::core::time::Duration::from_millis(#millis));
+    if key == "aliases" {
+        return aliases(value);
+    }
     match (key, literal(value).ok_or(None)?) {
         ("queue", Lit::Str(queue)) => {
             values::check_name("queue's name", &queue.value())?;
@@ -184,13 +190,17 @@ fn setting(key: &str, value: &Expr) -> Result<TokenStream, Option<String>> {
             let (base, max) = (millis(base), millis(max));
             Ok(quote!(.backoff(#base, #max)))
         }
-        ("timeout", Lit::Str(text)) => {
+        ("timeout" | "soft_timeout", Lit::Str(text)) => {
             let timeout = values::duration(&text.value())?;
             if timeout == 0 {
-                return Err(Some("no attempt can end in no time; leave `timeout` out for no limit".to_owned()));
+                return Err(Some(format!("no attempt can end in no time; leave `{key}` out for no limit")));
             }
-            let timeout = millis(timeout);
-            Ok(quote!(.timeout(#timeout)))
+            let (call, timeout) = (Ident::new(key, Span::call_site()), millis(timeout));
+            Ok(quote!(.#call(#timeout)))
+        }
+        ("dead_ttl", Lit::Str(text)) => {
+            let ttl = millis(values::duration(&text.value())?);
+            Ok(quote!(.dead_ttl(#ttl)))
         }
         ("result_ttl", Lit::Str(text)) => {
             let ttl = millis(values::duration(&text.value())?);
@@ -198,6 +208,18 @@ fn setting(key: &str, value: &Expr) -> Result<TokenStream, Option<String>> {
         }
         _ => Err(None),
     }
+}
+
+/// The builder's call for the earlier names of a task.
+fn aliases(value: &Expr) -> Result<TokenStream, Option<String>> {
+    let Expr::Array(list) = value else { return Err(None) };
+    let mut names = Vec::new();
+    for element in &list.elems {
+        let Some(Lit::Str(name)) = literal(element) else { return Err(None) };
+        values::check_name("alias", &name.value())?;
+        names.push(name);
+    }
+    Ok(quote!(.aliases(&[#(#names),*])))
 }
 
 /// The literal, also one that came through a `macro_rules!` variable.

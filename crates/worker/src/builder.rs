@@ -1,6 +1,6 @@
 //! Sets a worker up and checks it before it starts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use celeriac_core::{Incarnation, NameError, QueueName};
 
 use crate::post::Settings;
 use crate::tasks::{Tasks, TasksError};
+use crate::turns::{QueueOrder, Turns};
 use crate::worker::Worker;
 
 /// How long a worker that was told to stop waits for running jobs, unless something else is said.
@@ -52,9 +53,13 @@ pub struct WorkerBuilder {
     name: Option<String>,
     queues: Option<Vec<String>>,
     concurrency: Option<usize>,
+    blocking: Option<usize>,
     lease: Duration,
     grace: Duration,
     burst: bool,
+    max_tasks: Option<u64>,
+    order: QueueOrder,
+    weights: HashMap<String, u32>,
 }
 
 impl WorkerBuilder {
@@ -65,9 +70,13 @@ impl WorkerBuilder {
             name: None,
             queues: None,
             concurrency: None,
+            blocking: None,
             lease: DEFAULT_LEASE,
             grace: DEFAULT_GRACE,
             burst: false,
+            max_tasks: None,
+            order: QueueOrder::default(),
+            weights: HashMap::new(),
         }
     }
 
@@ -96,6 +105,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// Limits how many blocking tasks run at once, each on a thread; as many as there are cores unless set. Those beyond it wait, in slots
+    /// of [`WorkerBuilder::concurrency`], and their time limits have not begun.
+    #[must_use]
+    pub fn blocking(mut self, threads: usize) -> Self {
+        self.blocking = Some(threads);
+        self
+    }
+
     /// Sets how long the worker's jobs stay its own after its last heartbeat; 20 s unless set. A heartbeat is sent four times as often.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
@@ -117,10 +134,32 @@ impl WorkerBuilder {
         self
     }
 
+    /// Lets the worker end in order after it has begun so many jobs: a way to live with a program that grows.
+    #[must_use]
+    pub fn max_tasks(mut self, jobs: u64) -> Self {
+        self.max_tasks = Some(jobs);
+        self
+    }
+
+    /// Sets how it is decided which queue comes first; by weight unless set.
+    #[must_use]
+    pub fn queue_order(mut self, order: QueueOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Sets how often a queue comes first, compared with the others: 1 unless set, at least 1. It has no effect on a strict order.
+    #[must_use]
+    pub fn weight(mut self, queue: impl Into<String>, weight: u32) -> Self {
+        self.weights.insert(queue.into(), weight);
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
-    /// [`WorkerError`] names what cannot work: a missing state, two handlers of one name, a bad name, concurrency 0, a lease outside 1 s to 24 h.
+    /// [`WorkerError`] names what cannot work: a missing state, two handlers of one name, a bad name, concurrency 0, a lease outside 1 s to 24 h, a weight of 0 or for a
+    /// queue that is not served.
     pub fn build(self) -> Result<Worker, WorkerError> {
         self.tasks.check()?;
         let name = self.name.unwrap_or_else(host_name);
@@ -133,25 +172,60 @@ impl WorkerBuilder {
         let mut seen = HashSet::new();
         let queues: Vec<_> = queues.into_iter().filter(|queue| seen.insert(queue.clone())).collect();
         let concurrency = self.concurrency.unwrap_or_else(|| default_concurrency(&self.tasks));
-        if concurrency == 0 || queues.is_empty() {
+        let blocking = self.blocking.unwrap_or_else(cores);
+        if concurrency == 0 || blocking == 0 || queues.is_empty() {
             return Err(WorkerError::Option(
-                "a worker needs at least one queue and a concurrency of at least 1".into(),
+                "a worker needs at least one queue, a concurrency of at least 1, and at least 1 thread for blocking tasks"
+                    .into(),
             ));
         }
         if self.lease < SHORTEST_LEASE || self.lease > LONGEST_LEASE {
             return Err(WorkerError::Option(format!("a lease must last 1 s to 24 h, not {:?}", self.lease)));
         }
+        if self.max_tasks == Some(0) {
+            return Err(WorkerError::Option("a worker that may begin no job has nothing to do".into()));
+        }
+        let turns = turns(queues, self.order, &self.weights)?;
         let name = name.into();
-        let settings = Settings { name, queues, concurrency, lease: self.lease, grace: self.grace, burst: self.burst };
+        let settings = Settings {
+            name,
+            queues: turns.queues().to_vec(),
+            concurrency,
+            blocking,
+            lease: self.lease,
+            grace: self.grace,
+            burst: self.burst,
+            max_tasks: self.max_tasks,
+            turns,
+        };
         Ok(Worker::new(self.broker, self.tasks, settings))
     }
 }
 
-/// Jobs at once unless something else is said: 16 for each core, or one for each core if every task runs a command.
+fn turns(queues: Vec<QueueName>, order: QueueOrder, weights: &HashMap<String, u32>) -> Result<Turns, WorkerError> {
+    if let Some(stray) = weights.keys().find(|name| !queues.iter().any(|queue| queue.as_str() == name.as_str())) {
+        return Err(WorkerError::Option(format!("queue {stray:?} has a weight and is not served")));
+    }
+    if let Some((name, _)) = weights.iter().find(|(_, weight)| **weight == 0) {
+        return Err(WorkerError::Option(format!(
+            "queue {name:?} has weight 0; leave a queue out that shall not be served"
+        )));
+    }
+    let weighted = |queue: QueueName| {
+        let weight = weights.get(queue.as_str()).copied().unwrap_or(1);
+        (queue, weight)
+    };
+    Ok(Turns::new(queues.into_iter().map(weighted).collect(), order))
+}
+
+/// Jobs at once unless something else is said: 16 for each core, or one for each core if every task runs a command or blocks a thread.
 #[must_use]
 pub fn default_concurrency(tasks: &Tasks) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if tasks.only_commands() { cores } else { cores * ASYNC_JOBS_PER_CORE }
+    if tasks.only_heavy() { cores() } else { cores() * ASYNC_JOBS_PER_CORE }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The host's name, with what a worker's name may not hold replaced.

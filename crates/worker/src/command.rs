@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::context::Context;
-use crate::handler::{Definition, Run, RunResult, Runnable};
+use crate::handler::{Definition, RunResult, Runnable, Started};
 use crate::state::{Need, States};
 
 /// The exit code by which a command says "not now": the job runs again later and no failure is counted.
@@ -39,6 +39,8 @@ pub struct CommandTask {
     queue: String,
     retry: RetryPolicy,
     timeout: Option<Duration>,
+    soft_timeout: Option<Duration>,
+    aliases: Vec<String>,
     result_ttl: Duration,
     dead_ttl: Duration,
     clear_env: bool,
@@ -57,6 +59,8 @@ impl CommandTask {
             queue: defaults.queue.to_owned(),
             retry: defaults.retry,
             timeout: None,
+            soft_timeout: None,
+            aliases: Vec::new(),
             result_ttl: defaults.result_ttl,
             dead_ttl: defaults.dead_ttl,
             clear_env: false,
@@ -106,6 +110,20 @@ impl CommandTask {
         self
     }
 
+    /// Sends the command SIGTERM after this long; it may end in order until the time limit kills it.
+    #[must_use]
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = Some(timeout);
+        self
+    }
+
+    /// Adds a name by which jobs may ask for it too: the one it had before it was renamed.
+    #[must_use]
+    pub fn alias(mut self, name: impl Into<String>) -> Self {
+        self.aliases.push(name.into());
+        self
+    }
+
     /// Adds a variable to the command's environment.
     #[must_use]
     pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -124,6 +142,8 @@ impl CommandTask {
             queue: self.queue.clone(),
             retry: self.retry,
             timeout: self.timeout,
+            soft_timeout: self.soft_timeout,
+            aliases: self.aliases.clone(),
             result_ttl: self.result_ttl,
             dead_ttl: self.dead_ttl,
         }
@@ -154,14 +174,14 @@ impl Runnable for CommandTask {
         Vec::new()
     }
 
-    fn is_command(&self) -> bool {
+    fn is_heavy(&self) -> bool {
         true
     }
 
-    fn start(&self, payload: &[u8], context: Context, _states: &States) -> Result<Run, String> {
+    fn start(&self, payload: &[u8], context: Context, _states: &States) -> Result<Started, String> {
         serde_json::from_slice::<&RawValue>(payload).map_err(|error| error.to_string())?;
         let (task, payload) = (self.clone(), payload.to_vec());
-        Ok(Box::pin(async move { task.spawn(&context)?.communicate(&payload).await }))
+        Ok(Started::Async(Box::pin(async move { task.spawn(&context)?.communicate(&payload, &context).await })))
     }
 }
 
@@ -171,7 +191,7 @@ struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    async fn communicate(mut self, input: &[u8]) -> RunResult {
+    async fn communicate(mut self, input: &[u8], context: &Context) -> RunResult {
         let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let write = async {
             if let Some(mut stdin) = stdin {
@@ -184,27 +204,43 @@ impl ProcessGroup {
             let read_output = read_head(stdout, MAX_PAYLOAD_BYTES + 1, &mut output);
             let talk = async { tokio::join!(write, read_output, read_tail(stderr, MAX_ERROR_BYTES, &mut errors)) };
             tokio::pin!(talk);
-            tokio::select! {
-                _ = &mut talk => self.child.wait().await,
-                status = self.child.wait() => {
-                    // What the command left in the background may keep the pipes open for ever; it is not waited for.
-                    let _ = tokio::time::timeout(LAST_WORDS, talk).await;
-                    status
+            let cancelled = context.cancelled();
+            tokio::pin!(cancelled);
+            let (mut talked, mut told) = (false, false);
+            let status = loop {
+                tokio::select! {
+                    biased;
+                    _ = &mut talk, if !talked => talked = true,
+                    status = self.child.wait() => break status,
+                    // Asked to stop, the command may end in order; whoever asked kills it later.
+                    () = &mut cancelled, if !told => {
+                        told = true;
+                        self.signal(Signal::TERM);
+                    }
                 }
+            };
+            if !talked {
+                // What the command left in the background may keep the pipes open for ever; it is not waited for.
+                let _ = tokio::time::timeout(LAST_WORDS, talk).await;
             }
+            status
         };
         let status = status.map_err(|error| TaskError::retry(format!("cannot wait for the command: {error}")))?;
         answer(status, &output, &errors)
+    }
+
+    fn signal(&self, signal: Signal) {
+        // `id` is `None` once the command was waited for: then its number may already name another group.
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = kill_process_group(pid, signal);
+        }
     }
 }
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // `id` is `None` once the command was waited for: then its number may already name another group.
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
+        self.signal(Signal::KILL);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a handler can know about the attempt it runs in, and how the worker tells it to stop.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use celeriac_broker::Delivery;
@@ -17,6 +17,20 @@ pub struct Context {
     notebook: Arc<Notebook>,
 }
 
+/// Why a handler should stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// Somebody revoked the job. The attempt is given up 5 s later, and the job is not run again.
+    Revoked,
+    /// The worker ends, and its grace is over: the job is handed back.
+    Shutdown,
+    /// The soft time limit is over. The handler may clean up until the hard one.
+    SoftTimeout,
+    /// The worker cannot reach its store and may have lost its lease: another worker may begin the job soon.
+    LeaseAtRisk,
+}
+
 /// What an attempt was told, as bits: what was told once stays told.
 pub(crate) mod order {
     /// The handler should stop; it may go on.
@@ -27,6 +41,8 @@ pub(crate) mod order {
     pub(crate) const LOST: u8 = 4;
     /// Somebody revoked the job: the handler should stop, and the attempt is given up soon.
     pub(crate) const REVOKED: u8 = 8;
+    /// The soft time limit is over: the handler should stop; it may go on to the hard one.
+    pub(crate) const SOFT_LIMIT: u8 = 16;
 }
 
 /// The facts behind a [`Context`], and what the attempt was told. One allocation for each job, shared by its handler, the
@@ -43,6 +59,8 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Option<Timestamp>,
     orders: AtomicU8,
     told: Notify,
+    /// When the poll under way began, in ticks of the coarse clock; 0 between polls.
+    polled: AtomicU32,
     news: OnceLock<Box<Mutex<News>>>,
 }
 
@@ -61,8 +79,24 @@ impl Attempt {
             deadline: record.deadline(),
             orders: AtomicU8::new(0),
             told: Notify::new(),
+            polled: AtomicU32::new(0),
             news: OnceLock::new(),
         })
+    }
+
+    /// A poll of its handler begins.
+    pub(crate) fn enter(&self, epoch: u32) {
+        self.polled.store(epoch, Ordering::Relaxed);
+    }
+
+    /// The poll has ended.
+    pub(crate) fn leave(&self) {
+        self.polled.store(0, Ordering::Relaxed);
+    }
+
+    /// When the poll under way began; 0 if none is.
+    pub(crate) fn polled_since(&self) -> u32 {
+        self.polled.load(Ordering::Relaxed)
     }
 
     /// What it has told and the store does not have yet.
@@ -162,10 +196,27 @@ impl Context {
         self.notebook.line(&self.inner, line.into());
     }
 
-    /// Whether the handler should stop: the worker shuts down and its grace has ended, or its lease may have been lost.
+    /// Whether the handler should stop: see [`Context::cancel_reason`].
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.inner.told(u8::MAX) != 0
+    }
+
+    /// Why the handler should stop; `None` while it need not. With several reasons, the one that counts most.
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        let told = |orders| self.inner.told(orders) != 0;
+        if told(order::REVOKED) {
+            Some(CancelReason::Revoked)
+        } else if told(order::HAND_BACK) {
+            Some(CancelReason::Shutdown)
+        } else if told(order::STOP | order::LOST) {
+            Some(CancelReason::LeaseAtRisk)
+        } else if told(order::SOFT_LIMIT) {
+            Some(CancelReason::SoftTimeout)
+        } else {
+            None
+        }
     }
 
     /// Waits until the handler should stop, see [`Context::is_cancelled`].

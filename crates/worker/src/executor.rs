@@ -1,20 +1,18 @@
 //! Runs deliveries: decode, guard, run, decide, settle, report.
 
-use std::any::Any;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use celeriac_broker::{Delivery, Settlement};
-use celeriac_core::{Cause, Ending, MAX_PAYLOAD_BYTES, Record, TaskError, Transition, decide};
+use celeriac_core::{Cause, Ending, Record, State, Transition, decide};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::backlog::{RunnerGuard, Waiting};
 use crate::context::{Attempt, Context, order};
-use crate::handler::{Run, RunResult};
+use crate::guard::{GuardedRun, caught, on_a_thread};
+use crate::handler::Started;
+use crate::limits::{GivenUp, before, given_up, within};
 use crate::notebook;
 use crate::post::Post;
 
@@ -59,18 +57,18 @@ impl Executor {
             span.record("traceparent", parent);
         }
         let mut slot = Slot { executor: self, pended: false };
-        let ending = self.run(&delivery, Arc::clone(&attempt), &mut slot).instrument(span.clone()).await;
-        let Some(ending) = ending else {
+        let end = self.run(&delivery, &attempt, &mut slot).instrument(span.clone()).await;
+        if matches!(end, End::GivenUp(GivenUp::Lost) | End::NeverBegan(GivenUp::Lost)) {
             span.in_scope(|| tracing::warn!("LeaseLost: the attempt is given up and settles nothing"));
             return;
-        };
+        }
         if attempt.has_told() {
             // It asks the store.
             slot.pend();
             notebook::last_words(&self.post, &attempt).await;
         }
         let (id, fence) = (delivery.record.id.clone(), delivery.lease.fence);
-        let transition = self.decide(delivery.record, ending);
+        let transition = self.transition(delivery.record, end);
         span.in_scope(|| report(&transition));
         self.post.ends.leave(Settlement { id, fence, transition });
         // After the end was left, so that whoever fetches because a slot is free takes the end along.
@@ -89,39 +87,51 @@ impl Executor {
         }
     }
 
-    /// Decodes, guards and runs. `None`: the job is not ours any more.
-    async fn run(&self, delivery: &Delivery, attempt: Arc<Attempt>, slot: &mut Slot<'_>) -> Option<Ending> {
+    /// Decodes, guards and runs.
+    async fn run(&self, delivery: &Delivery, attempt: &Arc<Attempt>, slot: &mut Slot<'_>) -> End {
         let record = &delivery.record;
-        if let Some(given_up) = given_up(attempt.told(order::LOST | order::HAND_BACK)) {
-            return given_up;
+        if let Some(given_up) = GivenUp::already(attempt) {
+            return End::NeverBegan(given_up);
         }
         if self.is_too_late(record) {
-            return Some(Ending::Expired);
+            return End::Ended(Ending::Expired);
         }
         let Some(entry) = self.post.tasks.find(&record.task) else {
             // It asks the store.
             slot.pend();
-            return Some(self.unknown_task(record).await);
+            return End::Ended(self.unknown_task(record).await);
         };
-        let context = Context::new(Arc::clone(&attempt), Arc::clone(&self.post.notebook));
-        // Decoding runs the application's code too.
-        let started =
-            catch_unwind(AssertUnwindSafe(|| entry.runnable.start(&record.payload, context, &self.post.tasks.states)));
+        let context = Context::new(Arc::clone(attempt), Arc::clone(&self.post.notebook));
+        let tasks = &self.post.tasks;
+        let started = caught(|| entry.runnable.start(&record.payload, context.clone(), &tasks.states));
         let run = match started {
-            Ok(Ok(run)) => GuardedRun(Some(run)),
-            Err(panic) => return Some(panicked(panic.as_ref())),
+            Ok(Ok(Started::Async(run))) => run,
+            Ok(Ok(Started::Blocking(work))) => {
+                slot.pend();
+                // Before the time limit begins: waiting for a thread is not the job's fault.
+                let permit = tokio::select! {
+                    permit = Arc::clone(&self.post.threads).acquire_owned() => permit,
+                    given_up = given_up(attempt, None) => return End::NeverBegan(given_up),
+                };
+                let Ok(permit) = permit else { return End::NeverBegan(GivenUp::HandedBack) };
+                on_a_thread(work, permit)
+            }
             Ok(Err(error)) => {
                 let error = format!("arguments cannot be decoded: {error}");
-                return Some(Ending::NotRunnable { cause: Cause::Undecodable, error });
+                return End::Ended(Ending::NotRunnable { cause: Cause::Undecodable, error });
             }
+            Err(panicked) => return End::Ended(panicked),
         };
+        let run = GuardedRun::new(tasks.wrap(context, run));
         let limit = record.options.timeout_ms.map(Duration::from_millis).or(entry.definition.timeout);
+        let soft = record.options.soft_timeout_ms.map(Duration::from_millis).or(entry.definition.soft_timeout);
+        let run = run.to_end(attempt, &self.post.epoch, || slot.pend());
         // The run first: one that ends without waiting asks for no orders. Dropping it ends it: the future is gone, or the
         // command's process group is killed.
         tokio::select! {
             biased;
-            ending = before(self.until_deadline(record), within(limit, guarded(run, slot))) => Some(ending),
-            told = attempt.until_told(order::LOST | order::HAND_BACK) => given_up(told).flatten(),
+            ending = before(self.until_deadline(record), within(limit, run)) => End::Ended(ending).of(attempt),
+            given_up = given_up(attempt, soft) => End::GivenUp(given_up),
         }
     }
 
@@ -146,6 +156,18 @@ impl Executor {
         record.deadline().map(|deadline| deadline.since(self.post.clock.now()))
     }
 
+    fn transition(&self, record: Record, end: End) -> Transition {
+        match end {
+            End::Ended(ending) => self.decide(record, ending),
+            End::GivenUp(GivenUp::Revoked) => self.decide(record, Ending::Revoked),
+            End::NeverBegan(GivenUp::Revoked) => {
+                let rules = self.post.rules(&record.task, Arc::clone(&self.post.settings.name));
+                self.decide(record, Ending::HandedBack).revoked(&rules)
+            }
+            End::GivenUp(_) | End::NeverBegan(_) => self.decide(record, Ending::HandedBack),
+        }
+    }
+
     fn decide(&self, record: Record, ending: Ending) -> Transition {
         let mut rules = self.post.rules(&record.task, Arc::clone(&self.post.settings.name));
         rules.jitter = fastrand::f64();
@@ -153,12 +175,23 @@ impl Executor {
     }
 }
 
-/// What becomes of an attempt that was given up: nothing if the job is not ours any more.
-fn given_up(told: u8) -> Option<Option<Ending>> {
-    match told {
-        0 => None,
-        told if told & order::LOST != 0 => Some(None),
-        _ => Some(Some(Ending::HandedBack)),
+/// How an attempt ended.
+enum End {
+    /// By itself, or at a limit.
+    Ended(Ending),
+    /// It was given up.
+    GivenUp(GivenUp),
+    /// It was given up before its handler began.
+    NeverBegan(GivenUp),
+}
+
+impl End {
+    /// A failure of an attempt that was revoked is that: the handler did what it was told, and stopped.
+    fn of(self, attempt: &Attempt) -> Self {
+        match self {
+            Self::Ended(Ending::Failed { .. }) if attempt.told(order::REVOKED) != 0 => Self::GivenUp(GivenUp::Revoked),
+            other => other,
+        }
     }
 }
 
@@ -186,81 +219,6 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// Applies the time limit.
-async fn within(limit: Option<Duration>, run: impl Future<Output = Ending>) -> Ending {
-    let Some(limit) = limit else { return run.await };
-    tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
-        let limit = celeriac_core::format_duration(limit);
-        Ending::Failed { cause: Cause::TimedOut, error: TaskError::retry(format!("ran longer than {limit}")) }
-    })
-}
-
-/// Applies the job's deadline.
-async fn before(deadline: Option<Duration>, run: impl Future<Output = Ending>) -> Ending {
-    let Some(deadline) = deadline else { return run.await };
-    tokio::time::timeout(deadline, run).await.unwrap_or_else(|_| Ending::Failed {
-        cause: Cause::DeadlineExceeded,
-        error: TaskError::permanent("was still running at its deadline"),
-    })
-}
-
-/// A run whose code may panic, also while it is dropped: at a time limit, at a shutdown, or after a panic.
-struct GuardedRun(Option<Run>);
-
-impl Drop for GuardedRun {
-    fn drop(&mut self) {
-        let run = self.0.take();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(run))) {
-            tracing::warn!(panic = panic_text(panic.as_ref()), "panicked while an attempt was given up");
-        }
-    }
-}
-
-/// Runs to the end and turns a panic into a failed attempt.
-async fn guarded(mut run: GuardedRun, slot: &mut Slot<'_>) -> Ending {
-    let answer = poll_fn(|cx| {
-        let Some(run) = run.0.as_mut() else { return Poll::Pending };
-        match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => {
-                slot.pend();
-                Poll::Pending
-            }
-            Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await;
-    match answer {
-        Ok(answer) => ending_of(answer),
-        Err(panic) => panicked(panic.as_ref()),
-    }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Ending {
-    let error = TaskError::retry(format!("panicked: {}", panic_text(panic)));
-    Ending::Failed { cause: Cause::Panicked, error }
-}
-
-fn ending_of(answer: RunResult) -> Ending {
-    match answer {
-        Ok(result) if result.get().len() > MAX_PAYLOAD_BYTES => {
-            let bytes = result.get().len();
-            let text = format!("the result has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are kept");
-            Ending::Failed { cause: Cause::Failed, error: TaskError::permanent(text) }
-        }
-        Ok(result) => Ending::Succeeded(result),
-        Err(error) => Ending::Failed { cause: Cause::Failed, error },
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
 /// Says what an operator may act on; success is for who looks closely.
 fn report(transition: &Transition) {
     match transition {
@@ -276,6 +234,9 @@ fn report(transition: &Transition) {
             tracing::warn!(error, "parked until a worker that knows it registers");
         }
         Transition::Requeue { .. } => tracing::info!("handed back unfinished"),
+        Transition::Finish { outcome, .. } if outcome.state != State::Succeeded => {
+            tracing::info!(error = outcome.error.as_deref(), "{}", outcome.state);
+        }
         _ => tracing::debug!("succeeded"),
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac_broker::{BrokerError, FetchRequest, Fetched, MAX_BATCH_JOBS, Session};
-use celeriac_core::QueueName;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -20,6 +19,7 @@ use crate::post::Post;
 use crate::prefetch::Prefetch;
 use crate::session::Backoff;
 use crate::suspects::SuspectTurns;
+use crate::turns::Turns;
 
 /// How long one wait for work lasts at most. A worker that looks at the leases finds work whose wake-up was lost, so this may be long.
 const IDLE_WAIT: Duration = Duration::from_secs(180);
@@ -55,9 +55,11 @@ pub(crate) struct Fetcher {
     post: Arc<Post>,
     executor: Executor,
     calls: Calls,
-    first_queue: usize,
+    turns: Turns,
     /// Calls so far.
     asked: usize,
+    /// Jobs taken in, those aside that were handed back before they began.
+    taken: u64,
     suspects: SuspectTurns,
     prefetch: Prefetch,
     /// The queues were empty when last asked: there is nothing to do but to wait.
@@ -66,6 +68,8 @@ pub(crate) struct Fetcher {
     asked_idle: bool,
     /// Nothing is left to do for a burst.
     done: bool,
+    /// Told to fetch no more.
+    quiet: bool,
     backoff: Backoff,
     sessions: watch::Receiver<Option<Session>>,
 }
@@ -75,17 +79,20 @@ impl Fetcher {
         let sessions = post.session.watch();
         let (suspects, prefetch, calls) = (SuspectTurns::default(), Prefetch::default(), Calls::default());
         let backoff = Backoff::until(&post.signals.stop);
+        let turns = post.settings.turns.clone();
         Self {
             post,
             executor,
             calls,
-            first_queue: 0,
+            turns,
             asked: 0,
+            taken: 0,
             suspects,
             prefetch,
             dry: false,
             asked_idle: false,
             done: false,
+            quiet: false,
             backoff,
             sessions,
         }
@@ -107,6 +114,10 @@ impl Fetcher {
         while !post.signals.stop.is_cancelled() && !self.done {
             // Looked at before it is decided what to ask: what ends after this look wakes the loop, or the look is repeated.
             let held = post.held.len();
+            if held == 0 && self.is_exhausted() && self.calls.is_empty() {
+                tracing::info!(jobs = self.taken, "the worker has begun as many jobs as it may");
+                return Ok(());
+            }
             let carries = self.ask(held)?;
             post.ends.carry(carries);
             if self.suspects.makes_room() && self.calls.waits_as_busy() {
@@ -120,6 +131,10 @@ impl Fetcher {
             tokio::select! {
                 biased;
                 () = post.signals.stop.cancelled() => return Ok(()),
+                () = post.signals.quiet.cancelled(), if !self.quiet => {
+                    self.quiet = true;
+                    self.end_wait().await;
+                }
                 answer = self.calls.next() => self.answered(answer).await?,
                 () = post.backlog.changed() => {}
                 () = self.suspects.news(), if self.calls.waits_as_busy() || self.suspects.makes_room() => {
@@ -147,6 +162,9 @@ impl Fetcher {
 
     /// Asks the store for what can be had now; says whether a call will soon take ends along.
     fn ask(&mut self, held: usize) -> Result<bool, BrokerError> {
+        if self.quiet || self.is_exhausted() {
+            return Ok(!self.calls.is_empty() && !self.calls.waits());
+        }
         // A suspect runs alone, and before it everything else must have ended.
         if self.post.held.has_suspect() || self.suspects.make_room(held == 0) {
             return Ok(false);
@@ -183,7 +201,18 @@ impl Fetcher {
             return None;
         }
         let taken = self.post.backlog.unfinished() + self.calls.asked();
-        Some((concurrency + self.prefetch.allowance()).saturating_sub(taken).min(MOST_AT_ONCE))
+        let room = (concurrency + self.prefetch.allowance()).saturating_sub(taken).min(MOST_AT_ONCE);
+        Some(room.min(self.left_to_begin().saturating_sub(self.calls.asked())))
+    }
+
+    /// How many jobs the worker may still take in.
+    fn left_to_begin(&self) -> usize {
+        let left = self.post.settings.max_tasks.map(|most| most.saturating_sub(self.taken));
+        left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.left_to_begin() == 0
     }
 
     fn exchange(&mut self, max_jobs: usize, held: usize) -> Result<(), BrokerError> {
@@ -212,7 +241,7 @@ impl Fetcher {
     fn request(&mut self, max_jobs: usize, holds_nothing: bool) -> FetchRequest {
         self.asked = self.asked.wrapping_add(1);
         let lowest_first = self.asked.is_multiple_of(LOWEST_FIRST);
-        FetchRequest { queues: self.queues(), max_jobs, holds_nothing, lowest_first }
+        FetchRequest { queues: self.turns.next(), max_jobs, holds_nothing, lowest_first }
     }
 
     fn session(&mut self) -> Result<Session, BrokerError> {
@@ -271,7 +300,7 @@ impl Fetcher {
     }
 
     /// Puts what was fetched into the backlog and starts who runs it.
-    fn take(&self, call: &Call, fetched: Fetched) {
+    fn take(&mut self, call: &Call, fetched: Fetched) {
         for id in &fetched.unreadable {
             tracing::error!(job = %id, "the stored job cannot be read; it is parked with its bytes unchanged");
         }
@@ -285,7 +314,10 @@ impl Fetcher {
             self.post.backlog.add(jobs, attempts)
         });
         match start {
-            Some(runners) => (0..runners).for_each(|_| self.executor.start_runner()),
+            Some(runners) => {
+                self.taken += count as u64;
+                (0..runners).for_each(|_| self.executor.start_runner());
+            }
             None => {
                 tracing::debug!(jobs = count, "a hand-out of an older session came late; its jobs were handed back");
             }
@@ -315,6 +347,7 @@ impl Fetcher {
     fn hand_back_backlog(&mut self) {
         self.prefetch.reset();
         let waiting = self.post.backlog.drain();
+        self.taken = self.taken.saturating_sub(waiting.len() as u64);
         tracing::debug!(jobs = waiting.len(), "jobs take longer than before; handing back what waits for a slot");
         self.executor.hand_back(waiting);
     }
@@ -349,15 +382,6 @@ impl Fetcher {
             tracing::debug!(?compared, "compared with the store before the end");
         }
         self.executor.hand_back(self.post.backlog.drain());
-    }
-
-    /// The queues in this call's order: each call begins with the next queue, so none starves.
-    fn queues(&mut self) -> Vec<QueueName> {
-        let mut queues = self.post.settings.queues.clone();
-        let first = self.first_queue % queues.len().max(1);
-        self.first_queue = first + 1;
-        queues.rotate_left(first);
-        queues
     }
 }
 

@@ -15,6 +15,8 @@ use crate::state::{FromContext, Need, States};
 
 /// The result of an attempt: JSON, or what went wrong.
 pub(crate) type RunResult = Result<Box<RawValue>, TaskError>;
+/// Blocking work about to begin.
+pub(crate) type Work = Box<dyn FnOnce() -> RunResult + Send>;
 /// A started attempt.
 pub(crate) type Run = Pin<Box<dyn Future<Output = RunResult> + Send>>;
 
@@ -112,14 +114,29 @@ fn to_json<T: Serialize + 'static>(answer: &T) -> serde_json::Result<Box<RawValu
     if TypeId::of::<T>() == TypeId::of::<()>() { Ok(RawValue::NULL.to_owned()) } else { to_raw_value(answer) }
 }
 
+/// The result of a handler, written down.
+pub(crate) fn written<T: Serialize + 'static>(answer: &T) -> RunResult {
+    to_json(answer).map_err(|error| TaskError::permanent(format!("the result cannot be written as JSON: {error}")))
+}
+
 /// How a task behaves, as the worker that runs it knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) queue: String,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) soft_timeout: Option<Duration>,
+    pub(crate) aliases: Vec<String>,
     pub(crate) result_ttl: Duration,
     pub(crate) dead_ttl: Duration,
+}
+
+/// An attempt that was decoded, and can run.
+pub(crate) enum Started {
+    /// A future.
+    Async(Run),
+    /// Work that blocks its thread.
+    Blocking(Work),
 }
 
 /// A task without its types.
@@ -127,13 +144,13 @@ pub(crate) trait Runnable: Send + Sync {
     /// What its handler needs.
     fn needs(&self) -> Vec<Need>;
 
-    /// Whether it runs a command.
-    fn is_command(&self) -> bool {
+    /// Whether an attempt has a thread or a process to itself, so that more of them than cores bring nothing.
+    fn is_heavy(&self) -> bool {
         false
     }
 
-    /// Decodes the arguments and makes the future of one attempt; the error says what is wrong with the arguments.
-    fn start(&self, payload: &[u8], context: Context, states: &States) -> Result<Run, String>;
+    /// Decodes the arguments and makes one attempt; the error says what is wrong with the arguments.
+    fn start(&self, payload: &[u8], context: Context, states: &States) -> Result<Started, String>;
 }
 
 /// A handler without its types.
@@ -157,15 +174,11 @@ where
         H::needs()
     }
 
-    fn start(&self, payload: &[u8], context: Context, states: &States) -> Result<Run, String> {
+    fn start(&self, payload: &[u8], context: Context, states: &States) -> Result<Started, String> {
         let arguments: H::Task = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
         // The call itself runs inside the future, so that a panic before the first await fails the attempt like any other.
         let handler = self.handler.clone();
         let states = states.clone();
-        Ok(Box::pin(async move {
-            let answer = handler.call(arguments, &context, &states).await?;
-            to_json(&answer)
-                .map_err(|error| TaskError::permanent(format!("the result cannot be written as JSON: {error}")))
-        }))
+        Ok(Started::Async(Box::pin(async move { written(&handler.call(arguments, &context, &states).await?) })))
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::context::order;
 use crate::post::Post;
+use crate::stalls;
 
 /// How often the registration of an idle worker is renewed; it lives three times as long at least.
 const IDLE_BEAT: Duration = Duration::from_secs(60);
@@ -30,9 +31,11 @@ impl Heartbeat {
     /// When the system has no thread or no runtime to give.
     pub(crate) fn start(post: Arc<Post>) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new()
-            .name("celeriac-heartbeat".to_owned())
-            .spawn(move || runtime.block_on(Beats::new(post).run()))?;
+        let thread = std::thread::Builder::new().name("celeriac-heartbeat".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::join!(Beats::new(Arc::clone(&post)).run(), stalls::watch(post));
+            });
+        })?;
         Ok(Self { thread: Some(thread) })
     }
 
@@ -98,13 +101,18 @@ impl Beats {
     }
 
     /// Waits until the next beat, or until there may be orders for what is held.
-    async fn rest(&self, wait: Duration) {
+    async fn rest(&mut self, wait: Duration) {
         let until = Instant::now() + wait;
         let left = || until.saturating_duration_since(Instant::now());
         while !left().is_zero() {
             let session = self.sessions.borrow().clone();
+            let holds = !self.post.held.is_empty();
+            if holds && self.broker.is_none() {
+                // If it cannot be reached, the next beat says so.
+                self.broker = tokio::time::timeout(left(), self.post.broker.sibling()).await.ok().and_then(Result::ok);
+            }
             match (&self.broker, session) {
-                (Some(broker), Some(session)) if !self.post.held.is_empty() => {
+                (Some(broker), Some(session)) if holds => {
                     match broker.wait_for_orders(&session, left()).await {
                         Ok(()) => return,
                         // The beat finds out what is wrong.

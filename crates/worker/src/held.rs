@@ -80,6 +80,11 @@ impl Held {
         gone
     }
 
+    /// The attempts that `choose` takes.
+    pub(crate) fn select(&self, choose: impl Fn(&Attempt) -> bool) -> Vec<Arc<Attempt>> {
+        self.lock().jobs.values().filter(|attempt| choose(attempt)).cloned().collect()
+    }
+
     /// Tells the attempts of these jobs something.
     pub(crate) fn tell(&self, ids: &[JobId], orders: u8) {
         let table = self.lock();

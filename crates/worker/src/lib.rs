@@ -33,6 +33,7 @@
 //! threads serve tasks that compute. Scale out with processes.
 
 mod backlog;
+mod blocking;
 mod builder;
 mod calls;
 mod clock;
@@ -42,9 +43,12 @@ mod elsewhere;
 mod ends;
 mod executor;
 mod fetcher;
+mod guard;
 mod handler;
 mod heartbeat;
 mod held;
+mod limits;
+mod middleware;
 mod notebook;
 mod post;
 mod prefetch;
@@ -55,19 +59,24 @@ mod reclaimer;
 mod rig;
 mod session;
 mod settler;
+mod stalls;
 mod state;
 mod summary;
 mod suspects;
 mod tasks;
+mod turns;
 mod worker;
 
+pub use blocking::BlockingHandler;
 pub use builder::{DEFAULT_GRACE, WorkerBuilder, WorkerError, default_concurrency};
 pub use command::{CommandTask, EXIT_NOT_NOW};
-pub use context::Context;
+pub use context::{CancelReason, Context};
 pub use handler::Handler;
+pub use middleware::{AttemptFuture, Middleware, Next};
 #[cfg(feature = "testing")]
 pub use rig::{Crash, Rig, Step};
 pub use state::{FromContext, Need, State, States};
 pub use summary::Summary;
 pub use tasks::{TaskFn, Tasks, TasksError};
+pub use turns::QueueOrder;
 pub use worker::{Worker, WorkerHandle};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_broker::Broker;
 use celeriac_core::{QueueName, Rules, TaskName, Timestamp};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
@@ -15,8 +15,10 @@ use crate::ends::Ends;
 use crate::held::Held;
 use crate::notebook::Notebook;
 use crate::session::SessionKeeper;
+use crate::stalls::Epoch;
 use crate::summary::Counters;
 use crate::tasks::{Entry, Tasks};
+use crate::turns::Turns;
 
 /// How a worker was set up.
 #[derive(Debug, Clone)]
@@ -24,9 +26,13 @@ pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
     pub(crate) queues: Vec<QueueName>,
     pub(crate) concurrency: usize,
+    pub(crate) blocking: usize,
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
     pub(crate) burst: bool,
+    /// How many jobs it may begin in all.
+    pub(crate) max_tasks: Option<u64>,
+    pub(crate) turns: Turns,
 }
 
 /// The shared part of a running worker.
@@ -42,6 +48,9 @@ pub(crate) struct Post {
     pub(crate) counters: Counters,
     pub(crate) elsewhere: Elsewhere,
     pub(crate) notebook: Arc<Notebook>,
+    pub(crate) epoch: Epoch,
+    /// Threads for blocking tasks.
+    pub(crate) threads: Arc<Semaphore>,
     pub(crate) signals: Signals,
 }
 
@@ -62,6 +71,8 @@ impl Post {
 pub(crate) struct Signals {
     /// No new jobs are fetched.
     pub(crate) stop: CancellationToken,
+    /// No new jobs are fetched, and those that run are not in a hurry.
+    pub(crate) quiet: CancellationToken,
     /// Running attempts are given up and handed back.
     pub(crate) hand_back: CancellationToken,
     /// Services end: everything is settled.
@@ -76,6 +87,7 @@ impl Signals {
     pub(crate) fn new() -> Self {
         Self {
             stop: CancellationToken::new(),
+            quiet: CancellationToken::new(),
             hand_back: CancellationToken::new(),
             end: CancellationToken::new(),
             attention: Notify::new(),

@@ -51,7 +51,7 @@ async fn prune(post: &Post) {
 
 /// Releases what was parked for want of a worker like this one.
 pub(crate) async fn release_parked(post: &Post) {
-    let tasks: Vec<_> = post.tasks.names().filter_map(|name| name.parse().ok()).collect();
+    let tasks: Vec<_> = post.tasks.known_names().filter_map(|name| name.parse().ok()).collect();
     // A call stops at its bound of jobs or bytes, so only none is the end. Bounded, because what cannot be decoded is parked again.
     for _ in 0..MAX_RELEASES {
         match post.broker.release_parked(&tasks, MAX_RELEASED).await {

@@ -277,7 +277,7 @@ impl Post {
     fn registration(&self) -> Result<Registration, BrokerError> {
         let incarnation =
             Incarnation::generate(&self.settings.name).map_err(|error| BrokerError::Invalid(error.to_string()))?;
-        let tasks = self.tasks.names().filter_map(|name| name.parse().ok()).collect();
+        let tasks = self.tasks.known_names().filter_map(|name| name.parse().ok()).collect();
         Ok(Registration {
             incarnation,
             host: crate::builder::host_name(),

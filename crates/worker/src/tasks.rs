@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use celeriac_core::{NameError, QueueName, Task, TaskName};
 
+use crate::blocking::{BlockingHandler, ErasedBlocking};
 use crate::command::CommandTask;
-use crate::handler::{Definition, Erased, Handler, Runnable};
+use crate::context::Context;
+use crate::handler::{Definition, Erased, Handler, Run, Runnable};
+use crate::middleware::{Layers, Middleware};
 use crate::state::States;
 
 /// What is wrong with a set of tasks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TasksError {
-    /// Two handlers have the same task name.
+    /// Two handlers have the same task name, or one has as its alias what another is called.
     #[error("task {0:?} is registered twice")]
     Duplicate(String),
     /// A handler asks for a state that was not given.
@@ -71,7 +74,24 @@ pub trait TaskFn: Task {
 pub struct Tasks {
     entries: BTreeMap<String, Entry>,
     duplicates: Vec<String>,
+    /// Alias to the name it stands for.
+    aliases: BTreeMap<String, String>,
+    layers: Layers,
     pub(crate) states: States,
+}
+
+/// How a task says that it behaves.
+fn definition<T: Task>() -> Definition {
+    let options = T::options();
+    Definition {
+        queue: options.queue.to_owned(),
+        retry: options.retry,
+        timeout: options.timeout,
+        soft_timeout: options.soft_timeout,
+        result_ttl: options.result_ttl,
+        dead_ttl: options.dead_ttl,
+        aliases: options.aliases.iter().map(ToString::to_string).collect(),
+    }
 }
 
 #[derive(Clone)]
@@ -106,15 +126,26 @@ impl Tasks {
         H: Handler<Parameters>,
         Parameters: 'static,
     {
-        let options = H::Task::options();
-        let definition = Definition {
-            queue: options.queue.to_owned(),
-            retry: options.retry,
-            timeout: options.timeout,
-            result_ttl: options.result_ttl,
-            dead_ttl: options.dead_ttl,
-        };
-        self.insert(H::Task::NAME.to_owned(), Entry { definition, runnable: Arc::new(Erased::new(handler)) })
+        let entry = Entry { definition: definition::<H::Task>(), runnable: Arc::new(Erased::new(handler)) };
+        self.insert(H::Task::NAME.to_owned(), entry)
+    }
+
+    /// Adds a plain function that computes or blocks; it runs on a thread of its own, see [`BlockingHandler`].
+    #[must_use]
+    pub fn handle_blocking<H, Parameters>(self, handler: H) -> Self
+    where
+        H: BlockingHandler<Parameters>,
+        Parameters: 'static,
+    {
+        let entry = Entry { definition: definition::<H::Task>(), runnable: Arc::new(ErasedBlocking::new(handler)) };
+        self.insert(H::Task::NAME.to_owned(), entry)
+    }
+
+    /// Puts code around every attempt of the worker, see [`Middleware`]. The first that is added is the outermost.
+    #[must_use]
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.layers.add(middleware);
+        self
     }
 
     /// Adds a task that runs a command.
@@ -137,6 +168,7 @@ impl Tasks {
     pub fn merge(mut self, other: Self) -> Self {
         self.duplicates.extend(other.duplicates);
         self.states.merge(&other.states);
+        self.layers.merge(other.layers);
         other.entries.into_iter().fold(self, |tasks, (name, entry)| tasks.insert(name, entry))
     }
 
@@ -145,10 +177,17 @@ impl Tasks {
         self.entries.keys().map(String::as_str)
     }
 
-    /// The queue that a task's jobs go to, if the task is known.
+    /// All names by which a job may ask for one of the tasks: theirs and their aliases, sorted.
+    pub fn known_names(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<_> = self.entries.keys().chain(self.aliases.keys()).map(String::as_str).collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+
+    /// The queue that a task's jobs go to, if the task is known by that name.
     #[must_use]
     pub fn queue_of(&self, task: &str) -> Option<&str> {
-        self.entries.get(task).map(|entry| entry.definition.queue.as_str())
+        self.entry(task).map(|entry| entry.definition.queue.as_str())
     }
 
     /// Whether there is no task.
@@ -174,6 +213,9 @@ impl Tasks {
     fn check_entry(&self, name: &str, entry: &Entry) -> Result<(), TasksError> {
         let named = |source| TasksError::Name { task: name.to_owned(), source };
         TaskName::new(name).map_err(named)?;
+        for alias in &entry.definition.aliases {
+            TaskName::new(alias).map_err(named)?;
+        }
         QueueName::new(entry.definition.queue.as_str()).map_err(named)?;
         match entry.runnable.needs().iter().find(|need| !self.states.has(need)) {
             Some(missing) => Err(TasksError::MissingState { task: name.to_owned(), state: missing.name }),
@@ -182,7 +224,16 @@ impl Tasks {
     }
 
     pub(crate) fn find(&self, task: &TaskName) -> Option<&Entry> {
-        self.entries.get(task.as_str())
+        self.entry(task.as_str())
+    }
+
+    fn entry(&self, task: &str) -> Option<&Entry> {
+        self.entries.get(task).or_else(|| self.entries.get(self.aliases.get(task)?))
+    }
+
+    /// An attempt inside the middleware.
+    pub(crate) fn wrap(&self, context: Context, run: Run) -> Run {
+        self.layers.wrap(context, run)
     }
 
     /// `default` and every queue that a task names.
@@ -195,12 +246,21 @@ impl Tasks {
         queues
     }
 
-    /// Whether every task runs a command.
-    pub(crate) fn only_commands(&self) -> bool {
-        self.entries.values().all(|entry| entry.runnable.is_command())
+    /// Whether every task runs a command or blocks a thread.
+    pub(crate) fn only_heavy(&self) -> bool {
+        self.entries.values().all(|entry| entry.runnable.is_heavy())
     }
 
     fn insert(mut self, name: String, entry: Entry) -> Self {
+        for alias in &entry.definition.aliases {
+            let taken = self.aliases.insert(alias.clone(), name.clone()).is_some();
+            if taken || self.entries.contains_key(alias) || *alias == name {
+                self.duplicates.push(alias.clone());
+            }
+        }
+        if self.aliases.contains_key(&name) {
+            self.duplicates.push(name.clone());
+        }
         match self.entries.entry(name) {
             btree_map::Entry::Occupied(taken) => self.duplicates.push(taken.key().clone()),
             btree_map::Entry::Vacant(free) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac_broker::Broker;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,7 @@ use crate::heartbeat::Heartbeat;
 use crate::held::Held;
 use crate::post::{Post, Settings, Signals};
 use crate::session::{Backoff, SessionKeeper};
+use crate::stalls::Epoch;
 use crate::summary::{Counters, Summary};
 use crate::tasks::Tasks;
 use crate::{notebook, promoter, pruner, reclaimer, settler};
@@ -55,6 +57,14 @@ impl WorkerHandle {
         self.post.signals.stop.cancel();
     }
 
+    /// Fetches no more and goes on with what runs, heartbeats included, until it is stopped: before a deployment, or to look at it in peace.
+    pub fn quiet(&self) {
+        if !self.post.signals.quiet.is_cancelled() {
+            tracing::info!(running = self.post.held.len(), "quiet: no more jobs are fetched");
+            self.post.signals.quiet.cancel();
+        }
+    }
+
     /// Hands running jobs back at once.
     pub fn stop_now(&self) {
         self.post.signals.stop.cancel();
@@ -86,6 +96,8 @@ impl Worker {
             counters: Counters::default(),
             elsewhere: Elsewhere::default(),
             notebook: Arc::default(),
+            epoch: Epoch::default(),
+            threads: Arc::new(Semaphore::new(settings.blocking)),
             signals: Signals::new(),
             settings,
         };

@@ -89,7 +89,6 @@ fn conditions_follow_to_everything_that_is_written() {
 #[test]
 fn what_is_no_task_function_is_refused() {
     for (item, wanted) in [
-        (quote! { fn f() -> R {} }, "write `async fn`"),
         (quote! { async fn f() {} }, "returns a `Result`"),
         (quote! { async fn f() -> impl Future {} }, "not `impl …`"),
         (quote! { async fn f() -> Result<impl Show, E> {} }, "not `impl …`"),
@@ -100,8 +99,8 @@ fn what_is_no_task_function_is_refused() {
         (quote! { async fn f() -> R where u8: Copy {} }, "needs no bounds"),
         (quote! { async fn f(&self) -> R {} }, "no `self`"),
         (quote! { async fn f() -> R; }, "has a body"),
-        (quote! { pub struct S { f: fn() } }, "goes on an async function"),
-        (quote! { impl S { async fn f() -> R {} } }, "goes on an async function"),
+        (quote! { pub struct S { f: fn() } }, "goes on a function"),
+        (quote! { impl S { async fn f() -> R {} } }, "goes on a function"),
     ] {
         let text = expanded(quote!("f"), item.clone());
         assert!(text.contains(wanted) && text.matches("compile_error").count() == 1, "{item} gave {text}");
@@ -111,7 +110,7 @@ fn what_is_no_task_function_is_refused() {
 #[test]
 fn all_errors_are_shown_at_once_and_the_function_stays() {
     let text = expanded(quote!(), quote! { pub fn f(#[serde(default)] x: &str) {} });
-    for wanted in ["name is missing", "write `async fn`", "returns a `Result`", "use `String`"] {
+    for wanted in ["name is missing", "returns a `Result`", "use `String`"] {
         assert!(text.contains(wanted), "{text} lacks {wanted}");
     }
     assert!(
@@ -130,4 +129,13 @@ fn all_errors_are_shown_at_once_and_the_function_stays() {
 fn block_comments_give_their_first_paragraph_too() {
     let text = expanded(quote!("f"), quote! { #[doc = "\n One.\n\n Two.\n"] async fn f() -> R {} });
     assert_eq!(text.matches("Two").count(), 1, "{text}");
+}
+
+#[test]
+fn a_plain_function_is_a_blocking_task() {
+    let text = expanded(quote!("f"), quote! { fn f(x: u8, context: Context) -> R {} });
+    assert!(
+        text.contains("handle_blocking") && !text.contains("sendable") && !text.contains("compile_error"),
+        "{text}"
+    );
 }

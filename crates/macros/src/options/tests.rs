@@ -85,9 +85,16 @@ fn values_of_another_kind_are_shown_how_to_be_written() {
         (quote!("a", timeout = 30), "write `timeout = \"30s\"`"),
         (quote!("a", timeout = Duration::from_secs(5)), "write `timeout = \"30s\"`"),
         (quote!("a", timeout = "0s"), "in no time"),
+        (quote!("a", aliases = "b"), "write `aliases = [\"resize\"]`"),
+        (quote!("a", aliases = [b]), "write `aliases = [\"resize\"]`"),
+        (quote!("a", aliases = ["b c"]), "alias"),
+        (quote!("a", soft_timeout = "0s"), "leave `soft_timeout` out"),
         (quote!("a", queue = IMAGES), "write `queue = \"images\"`"),
         (quote!("a", backoff = "1s"), "no back-off"),
-        (quote!("a", colour = "red"), "the options are output, queue, retries, backoff, timeout, result_ttl, crate"),
+        (
+            quote!("a", colour = "red"),
+            "the options are output, queue, retries, backoff, timeout, soft_timeout, result_ttl, dead_ttl, aliases, crate",
+        ),
     ] {
         let errors = errors(tokens.clone());
         assert!(errors.len() == 1 && errors[0].contains(wanted), "{tokens} gave {errors:?}");

@@ -1,0 +1,112 @@
+//! Runs the application's code so that a panic fails an attempt and nothing else, and notes where it is for the stall detector.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::task::Poll;
+
+use celeriac_core::{Cause, Ending, MAX_PAYLOAD_BYTES, TaskError};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::context::Attempt;
+use crate::handler::{Run, RunResult, Work};
+use crate::stalls::Epoch;
+
+/// A run whose code may panic, also while it is dropped: at a time limit, at a shutdown, or after a panic.
+pub(crate) struct GuardedRun(Option<Run>);
+
+impl GuardedRun {
+    pub(crate) fn new(run: Run) -> Self {
+        Self(Some(run))
+    }
+
+    /// Runs to the end and turns a panic into a failed attempt. `pend` is called when it has to wait for something.
+    pub(crate) async fn to_end(mut self, attempt: &Attempt, epoch: &Epoch, mut pend: impl FnMut()) -> Ending {
+        let answer = poll_fn(|cx| {
+            let Some(run) = self.0.as_mut() else { return Poll::Pending };
+            attempt.enter(epoch.now());
+            let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)));
+            attempt.leave();
+            match polled {
+                Ok(Poll::Pending) => {
+                    pend();
+                    Poll::Pending
+                }
+                Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
+                Err(panic) => Poll::Ready(Err(panic)),
+            }
+        })
+        .await;
+        match answer {
+            Ok(answer) => ending_of(answer),
+            Err(panic) => panicked(panic.as_ref()),
+        }
+    }
+}
+
+impl Drop for GuardedRun {
+    fn drop(&mut self) {
+        let run = self.0.take();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(run))) {
+            tracing::warn!(panic = panic_text(panic.as_ref()), "panicked while an attempt was given up");
+        }
+    }
+}
+
+/// Runs blocking work on a thread of its own; dropping the run leaves the thread to its end. The permit is free when the thread has ended,
+/// not when its run was given up: so there are never more threads than permits.
+///
+/// The threads are not the runtime's, because a runtime waits for its own at the end, however long they take.
+pub(crate) fn on_a_thread(work: Work, permit: OwnedSemaphorePermit) -> Run {
+    Box::pin(async move {
+        let (sender, answer) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        let body = move || {
+            // Blocking code may use the runtime it was started from, to spawn or to block on.
+            let _guard = runtime.enter();
+            let answer = catch_unwind(AssertUnwindSafe(work));
+            drop(permit);
+            // Nobody waits any more for a run that was given up.
+            let _ = sender.send(answer);
+        };
+        let started = std::thread::Builder::new().name("celeriac-blocking".to_owned()).spawn(body);
+        if let Err(error) = started {
+            return Err(TaskError::retry(format!("the system has no thread for a blocking task: {error}")));
+        }
+        match answer.await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => Err(TaskError::retry("the thread of a blocking task broke down")),
+        }
+    })
+}
+
+/// Starts an attempt: decoding runs the application's code too.
+pub(crate) fn caught<T>(start: impl FnOnce() -> T) -> Result<T, Ending> {
+    catch_unwind(AssertUnwindSafe(start)).map_err(|panic| panicked(panic.as_ref()))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Ending {
+    let error = TaskError::retry(format!("panicked: {}", panic_text(panic)));
+    Ending::Failed { cause: Cause::Panicked, error }
+}
+
+fn ending_of(answer: RunResult) -> Ending {
+    match answer {
+        Ok(result) if result.get().len() > MAX_PAYLOAD_BYTES => {
+            let bytes = result.get().len();
+            let text = format!("the result has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are kept");
+            Ending::Failed { cause: Cause::Failed, error: TaskError::permanent(text) }
+        }
+        Ok(result) => Ending::Succeeded(result),
+        Err(error) => Ending::Failed { cause: Cause::Failed, error },
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
