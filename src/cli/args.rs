@@ -50,6 +50,8 @@ pub(crate) enum Verb {
     /// Look at queues, and pause them
     #[command(subcommand)]
     Queue(QueueVerb),
+    /// Look for what is wrong: the store, what a crash loses, queues that nobody serves
+    Doctor,
     /// Measure this machine: rates, latency, cost and memory, each beside its floor
     Bench(BenchArgs),
     /// Play a part in a benchmark

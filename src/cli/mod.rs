@@ -1,6 +1,6 @@
 //! The command line of any celeriac application: its tasks and the command tasks of `celeriac.toml`, under one set of verbs.
 //!
-//! One file is one group of verbs: [`worker`], [`enqueue`] and [`enqueue_file`], [`job`], [`result`], [`dead`], [`queue`], [`bench`]. Beside them
+//! One file is one group of verbs: [`worker`], [`enqueue`] and [`enqueue_file`], [`job`], [`result`], [`dead`], [`queue`], [`doctor`], [`bench`]. Beside them
 //! stand what they share: [`run`] leads from the arguments to the verb, [`args`] says what may be typed, [`config`] reads `celeriac.toml`, [`job_spec`] checks one job to enqueue,
 //! [`store`] opens the store, [`wait`] waits for ends, [`json`] and [`output`] say what comes out, [`exit`] what it all ends with.
 //!
@@ -10,6 +10,7 @@ mod args;
 mod bench;
 mod config;
 mod dead;
+mod doctor;
 mod enqueue;
 mod enqueue_file;
 mod exit;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod dead;
+mod doctor;
 mod enqueue;
 mod enqueue_file;
 mod job;

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Outcome, QueueName, TaskName, Timestamp};
 
 use crate::{
-    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Refusal, Registration, Session, Settled,
-    Settlement, WorkerView,
+    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder,
+    Inspector, JobFilter, JobView, Promoted, Pruned, Pulse, QueueView, Reconciled, Refusal, Registration, Session,
+    Settled, Settlement, WorkerView,
 };
 
 /// A method of [`Broker`] or [`Inspector`].
@@ -51,6 +51,7 @@ pub enum Operation {
     Workers,
     RetryDead,
     SetPaused,
+    Checkup,
 }
 
 /// What happens to a call.
@@ -295,5 +296,9 @@ impl Inspector for FaultyBroker {
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
         self.pass(Operation::SetPaused, self.broker.set_paused(queue, paused)).await
+    }
+
+    async fn checkup(&self) -> Result<Checkup, BrokerError> {
+        self.pass(Operation::Checkup, self.broker.checkup()).await
     }
 }

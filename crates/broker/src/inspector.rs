@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use celeriac_core::{JobId, QueueName, Timestamp};
 
+use crate::checkup::Checkup;
 use crate::error::BrokerError;
 use crate::views::{JobFilter, JobView, QueueView, WorkerView};
 
@@ -33,4 +34,9 @@ pub trait Inspector: Send + Sync {
 
     /// Pauses or resumes a queue. Paused, it accepts jobs and hands out none.
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError>;
+
+    /// Looks at the store itself: what a crash loses, whether it can be written, how fast it answers, what will fill up.
+    ///
+    /// What may not be read is a finding, and no error. It takes up to some seconds, writes nothing that stays, and touches no job.
+    async fn checkup(&self) -> Result<Checkup, BrokerError>;
 }

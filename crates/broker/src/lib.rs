@@ -18,6 +18,7 @@
 
 mod batch;
 mod broker;
+mod checkup;
 mod clock;
 mod delivery;
 mod error;
@@ -39,6 +40,7 @@ pub use batch::{
     Acceptance, Batch, BatchAnswer, IdOrigin, LANE_TTL, Lane, MAX_BATCH_BYTES, MAX_BATCH_JOBS, NewJob, Start,
 };
 pub use broker::{Broker, connect};
+pub use checkup::{Checkup, Finding, Grade};
 pub use clock::StoreClock;
 pub use delivery::{Condemned, Delivery, Exchanged, FetchRequest, Fetched, Promoted, Pruned, Settled, Settlement};
 pub use error::{BrokerError, Refusal};

@@ -41,6 +41,7 @@ script!(FORGET_WORKER, "forget_worker", ["clock"]);
 script!(PAUSE, "pause", ["queue"]);
 script!(WAKE, "wake", ["queue"]);
 script!(SURVEY, "survey", ["clock", "record"]);
+script!(PROBE, "probe", []);
 script!(TALLY, "tally", ["clock", "record", "queue", "held"]);
 
 /// The pause after a wait that the server refused.

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use celeriac_core::{JobId, QueueName, Timestamp};
 
 use super::broker::SqliteBroker;
-use super::{inspect, promote, queues};
+use super::{checkup, inspect, promote, queues};
+use crate::checkup::Checkup;
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
 use crate::views::{JobFilter, JobView, QueueView, WorkerView};
@@ -41,5 +42,9 @@ impl Inspector for SqliteBroker {
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
         let queue = queue.clone();
         self.write(move |scope| queues::set_paused(scope, &queue, paused)).await
+    }
+
+    async fn checkup(&self) -> Result<Checkup, BrokerError> {
+        checkup::check_up(self).await
     }
 }

@@ -8,8 +8,10 @@
 //! commit. No SQL stands outside this folder.
 
 mod broker;
+mod checkup;
 mod clock;
 mod connection;
+mod disk;
 mod enqueue;
 mod fault;
 mod fetch;
