@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use celeriac::broker::{
-    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Registration,
-    Retried, Revocation, Session, Settled, Settlement, WorkerView,
+    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder,
+    Inspector, JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled,
+    Registration, Retried, Revocation, Session, Settled, Settlement, WorkerView,
 };
 use celeriac::{Fence, JobId, Outcome, QueueName, Record, Task, TaskName, Tasks, Timestamp, Worker};
 use celeriac_core::{Generation, Incarnation, Lease, Notes};
@@ -271,6 +271,10 @@ impl Inspector for Endless {
 
     async fn set_paused(&self, _: &QueueName, _: bool) -> Result<(), BrokerError> {
         never()
+    }
+
+    async fn checkup(&self) -> Result<Checkup, BrokerError> {
+        Ok(Checkup::default())
     }
 }
 

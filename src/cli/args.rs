@@ -52,6 +52,8 @@ pub(crate) enum Verb {
     Queue(QueueVerb),
     /// Show the workers that are registered
     Workers,
+    /// Look for what is wrong: the store, what a crash loses, queues that nobody serves
+    Doctor,
     /// Measure this machine: rates, latency, cost and memory, each beside its floor
     Bench(BenchArgs),
     /// Play a part in a benchmark

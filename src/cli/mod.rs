@@ -1,7 +1,7 @@
 //! The command line of any celeriac application: its tasks and the command tasks of `celeriac.toml`, under one set of verbs.
 //!
 //! One file is one group of verbs: [`worker`], [`enqueue`] and [`enqueue_file`], [`job`] with [`revoke`] and
-//! [`explain`], [`result`], [`dead`], [`queue`], [`workers`], [`bench`]. Beside them
+//! [`explain`], [`result`], [`dead`], [`queue`], [`workers`], [`doctor`], [`bench`]. Beside them
 //! stand what they share: [`run`] leads from the arguments to the verb, [`args`] says what may be typed, [`config`] reads `celeriac.toml`, [`job_spec`] checks one job to enqueue,
 //! [`consent`] asks before much is changed, [`store`] opens the store, [`wait`] waits for ends, [`json`] and [`output`] say what comes out, [`exit`] what it all ends with.
 //!
@@ -12,6 +12,7 @@ mod bench;
 mod config;
 mod consent;
 mod dead;
+mod doctor;
 mod enqueue;
 mod enqueue_file;
 mod exit;

@@ -10,7 +10,7 @@ use crate::cli::args::{CommandLine, DEFAULT_STORE, Verb, told_apart};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logging::{self, LogFormat};
 use crate::cli::output::{note, print};
-use crate::cli::{bench, dead, enqueue, enqueue_file, job, queue, result, worker, workers};
+use crate::cli::{bench, dead, doctor, enqueue, enqueue_file, job, queue, result, worker, workers};
 
 /// The whole command line for any application: the verbs of `celeriac`, for `tasks` and the command tasks of `celeriac.toml`.
 ///
@@ -75,6 +75,7 @@ async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
         Verb::Dead(verb) => dead::run(verb, &setting).await,
         Verb::Queue(verb) => queue::run(verb, &setting).await,
         Verb::Workers => workers::run(&setting).await,
+        Verb::Doctor => doctor::run(&setting).await,
         Verb::Bench(args) => bench::run(&args, &setting).await,
         Verb::BenchChild => bench::run_child().await,
         Verb::Completions { shell } => print_completions(shell),

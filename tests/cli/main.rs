@@ -3,6 +3,7 @@
 mod bench;
 mod control;
 mod dead;
+mod doctor;
 mod enqueue;
 mod enqueue_file;
 mod job;

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Timestamp};
 
 use crate::{
-    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Refusal,
-    Registration, Retried, Revocation, Session, Settled, Settlement, WorkerView,
+    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder,
+    Inspector, JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled,
+    Refusal, Registration, Retried, Revocation, Session, Settled, Settlement, WorkerView,
 };
 
 /// A method of [`Broker`] or [`Inspector`].
@@ -58,6 +58,7 @@ pub enum Operation {
     Revoke,
     Purge,
     SetPaused,
+    Checkup,
 }
 
 /// What happens to a call.
@@ -330,5 +331,9 @@ impl Inspector for FaultyBroker {
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
         self.pass(Operation::SetPaused, self.broker.set_paused(queue, paused)).await
+    }
+
+    async fn checkup(&self) -> Result<Checkup, BrokerError> {
+        self.pass(Operation::Checkup, self.broker.checkup()).await
     }
 }

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use celeriac_core::State;
 use celeriac_core::{JobId, Notes, QueueName, Timestamp};
 
+use crate::checkup::Checkup;
 use crate::control::{Purged, Retried, Revocation};
 use crate::error::BrokerError;
 use crate::views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
@@ -59,4 +60,9 @@ pub trait Inspector: Send + Sync {
 
     /// Pauses or resumes a queue. Paused, it accepts jobs and hands out none.
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError>;
+
+    /// Looks at the store itself: what a crash loses, whether it can be written, how fast it answers, what will fill up.
+    ///
+    /// What may not be read is a finding, and no error. It takes up to some seconds, writes nothing that stays, and touches no job.
+    async fn checkup(&self) -> Result<Checkup, BrokerError>;
 }

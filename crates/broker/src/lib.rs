@@ -18,6 +18,7 @@
 
 mod batch;
 mod broker;
+mod checkup;
 mod clock;
 mod control;
 mod delivery;
@@ -40,6 +41,7 @@ pub use batch::{
     Acceptance, Batch, BatchAnswer, IdOrigin, LANE_TTL, Lane, MAX_BATCH_BYTES, MAX_BATCH_JOBS, NewJob, Start,
 };
 pub use broker::{Broker, connect};
+pub use checkup::{Checkup, Finding, Grade};
 pub use clock::StoreClock;
 pub use control::{Purged, Retried, Revocation};
 pub use delivery::{

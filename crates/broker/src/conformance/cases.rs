@@ -210,6 +210,7 @@ macro_rules! conformance_suite {
                 every_queue_that_was_used_is_listed
                 a_running_job_names_its_worker
                 namespaces_do_not_see_each_other
+                a_fit_store_says_so_and_is_left_as_it_was
             }
             payloads {
                 arguments_are_kept_byte_by_byte

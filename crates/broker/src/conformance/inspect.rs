@@ -4,7 +4,7 @@ use celeriac_core::{JobId, State};
 
 use super::context::{Context, Outcome, delayed, job, job_of, queue_name, seconds, task_name};
 use super::worker::{TestWorker, death, parking, retry, success};
-use crate::{JobFilter, QueueView};
+use crate::{Grade, JobFilter, QueueView};
 
 /// Nobody knows an unknown job, and an empty store is empty.
 pub async fn an_empty_store_shows_nothing(context: Context) -> Outcome {
@@ -154,5 +154,23 @@ pub async fn namespaces_do_not_see_each_other(context: Context) -> Outcome {
     context.broker.heartbeat(&worker.session).await?;
     worker.settle_one(&delivery, success(&delivery, context.now())).await?;
     assert_eq!(stranger.result(&id).await?, None);
+    Ok(())
+}
+
+/// A store that is fit says so, in words, each once; and looking leaves no trace.
+pub async fn a_fit_store_says_so_and_is_left_as_it_was(context: Context) -> Outcome {
+    let id = context.enqueue_one(job("q")).await?;
+    let before = context.broker.queues().await?;
+    let findings = context.broker.checkup().await?.findings;
+    assert!(!findings.is_empty());
+    let bad: Vec<_> = findings.iter().filter(|finding| finding.grade >= Grade::Bad).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    let mut checks: Vec<_> = findings.iter().map(|finding| finding.check).collect();
+    checks.sort_unstable();
+    checks.dedup();
+    assert_eq!(checks.len(), findings.len(), "{findings:?}");
+    assert!(findings.iter().all(|finding| !finding.detail.is_empty()), "{findings:?}");
+    assert_eq!(context.broker.queues().await?, before);
+    context.expect_only_in(&id, State::Queued).await?;
     Ok(())
 }

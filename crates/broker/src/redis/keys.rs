@@ -167,6 +167,11 @@ impl Keys {
         self.key(&["meta"])
     }
 
+    /// A key that one script writes and deletes, to see whether it may.
+    pub(super) fn probe(&self) -> String {
+        self.key(&["probe"])
+    }
+
     /// Channel: ids whose end can be read from now on.
     pub(super) fn finished(&self) -> String {
         self.key(&["finished"])

@@ -7,6 +7,8 @@
 //! decided in `link.rs` and `errors.rs`; status words become an enum in `replies.rs`. Deliberately absent: blocking pops of jobs (what a lost
 //! reply pops is lost), KEYS and SCAN, and cjson, which corrupts numbers.
 
+mod checkup;
+mod diagnosis;
 mod enqueue;
 mod errors;
 mod fetch;

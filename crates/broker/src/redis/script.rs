@@ -48,6 +48,7 @@ script!(SURVEY, "survey", ["clock", "record", "queue"]);
 script!(NOTE, "note", ["clock"]);
 script!(REVOKE, "revoke", ["clock", "record", "guard", "queue", "unique", "ends"]);
 script!(PURGE, "purge", ["clock", "record", "queue", "ready", "unique", "ends"]);
+script!(PROBE, "probe", []);
 script!(TALLY, "tally", ["clock", "record", "queue", "held"]);
 
 /// The pause after a wait that the server refused.

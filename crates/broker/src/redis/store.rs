@@ -14,6 +14,7 @@ use super::results::Results;
 use super::wait::Waiting;
 use crate::batch::{Batch, BatchAnswer};
 use crate::broker::Broker;
+use crate::checkup::Checkup;
 use crate::clock::StoreClock;
 use crate::control::{Purged, Retried, Revocation};
 use crate::delivery::{
@@ -26,7 +27,7 @@ use crate::views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView}
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
 
 /// The oldest server whose commands the scripts use.
-const OLDEST: (u64, u64) = (6, 2);
+pub(super) const OLDEST: (u64, u64) = (6, 2);
 /// The only layout of keys there is.
 const FORMAT: &str = "1";
 
@@ -35,7 +36,7 @@ const FORMAT: &str = "1";
 /// Commands share one connection; waiting for work and waiting for results have their own; people's questions use a pool.
 #[derive(Debug)]
 pub struct RedisBroker {
-    url: StoreUrl,
+    pub(super) url: StoreUrl,
     pub(super) clock: StoreClock,
     pub(super) keys: Arc<Keys>,
     pub(super) commands: Arc<Link>,
@@ -115,7 +116,7 @@ impl RedisBroker {
 }
 
 /// The version as text and as numbers, from the answer to `INFO server`.
-fn server_version(info: &str) -> Option<(&str, (u64, u64))> {
+pub(super) fn server_version(info: &str) -> Option<(&str, (u64, u64))> {
     let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"))?.trim();
     let mut parts = version.split('.').map(|part| part.parse().ok());
     Some((version, (parts.next()??, parts.next()??)))
@@ -288,6 +289,10 @@ impl Inspector for RedisBroker {
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
         self.pause(queue, paused).await
+    }
+
+    async fn checkup(&self) -> Result<Checkup, BrokerError> {
+        self.check_up().await
     }
 }
 

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use celeriac_core::{JobId, Notes, QueueName, Timestamp};
 
 use super::broker::SqliteBroker;
-use super::{control, inspect, notes, page, queues};
+use super::{checkup, control, inspect, notes, page, queues};
+use crate::checkup::Checkup;
 use crate::control::{Purged, Retried, Revocation};
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
@@ -67,5 +68,9 @@ impl Inspector for SqliteBroker {
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
         let queue = queue.clone();
         self.write(move |scope| queues::set_paused(scope, &queue, paused)).await
+    }
+
+    async fn checkup(&self) -> Result<Checkup, BrokerError> {
+        checkup::check_up(self).await
     }
 }

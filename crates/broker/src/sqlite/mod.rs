@@ -8,9 +8,11 @@
 //! commit. No SQL stands outside this folder.
 
 mod broker;
+mod checkup;
 mod clock;
 mod connection;
 mod control;
+mod disk;
 mod enqueue;
 mod fault;
 mod fetch;

@@ -14,7 +14,7 @@ use crate::error::{BrokerError, Refusal};
 const APPLICATION_ID: i64 = 0x6365_6C72;
 
 /// The format of the tables; stands in the file's `user_version`.
-const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 1;
 
 /// Every name in double quotes is one of ours and gets the namespace in front of it.
 const TABLES: &str = r#"

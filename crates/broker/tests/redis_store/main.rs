@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 mod access;
+mod checkup;
 mod layout;
 mod limits;
 mod recovery;

@@ -3,6 +3,7 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod checkup;
 mod clocks;
 mod crashes;
 mod damage;

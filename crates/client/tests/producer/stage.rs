@@ -293,4 +293,8 @@ impl Inspector for Stage {
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
         self.model().set_paused(queue, paused).await
     }
+
+    async fn checkup(&self) -> Result<Checkup, BrokerError> {
+        self.model().checkup().await
+    }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_broker::{
-    Batch, BatchAnswer, Broker, BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, Inspector,
-    JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled, Registration,
-    Retried, Revocation, Session, Settled, Settlement, StoreClock, WorkerView,
+    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Finding,
+    Holder, Inspector, JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView,
+    Reconciled, Registration, Retried, Revocation, Session, Settled, Settlement, StoreClock, WorkerView,
 };
 use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Timestamp};
 use tokio::sync::Notify;
@@ -251,5 +251,9 @@ impl Inspector for ModelBroker {
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
         self.call(|store| store.set_paused(queue, paused));
         Ok(())
+    }
+
+    async fn checkup(&self) -> Result<Checkup, BrokerError> {
+        Ok(Checkup::new(vec![Finding::good("durability", "a model in memory: nothing outlives this process")]))
     }
 }
