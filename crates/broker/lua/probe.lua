@@ -1,7 +1,7 @@
 -- PURPOSE: tries every command that the other scripts use, on a key that is gone afterwards, and says which ones the server refuses.
 -- PRECONDITION: none.
 -- KEYS: 1 probe.
--- ARGV: 1 the channel on which ends are told; the message is empty, and who listens finds no id in it.
+-- ARGV: 1 finished, the channel on which ends are told; the message is empty, and who listens finds no id in it.
 -- RETURNS: {done, commands that were refused and why, one after the other}.
 local probe = KEYS[1]
 local finished = ARGV[1]
