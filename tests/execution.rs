@@ -1,5 +1,4 @@
 //! How attempts are run: on threads, inside middleware, under limits, and how they are told to stop.
-#![cfg(all(feature = "macros", feature = "worker", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
