@@ -292,7 +292,7 @@ fn outcome(record: Record, rules: &Rules) -> (Outcome, Option<UniqueKey>) {
         result: None,
         error: None,
     };
-    (outcome, record.options.unique)
+    (outcome, record.options.unique.clone())
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ pub enum HeaderError {
 pub struct Headers(BTreeMap<String, String>);
 
 impl Headers {
+    /// No header.
+    pub(crate) const NONE: Self = Self(BTreeMap::new());
+
     /// Adds a header; one of the same name is replaced.
     ///
     /// # Errors

@@ -51,7 +51,8 @@ pub use lease::{Fence, Generation, Incarnation, Lease};
 pub use name::{MAX_NAME_BYTES, NameError, Namespace, QueueName, TaskName};
 pub use notes::{LogLine, MAX_LOG_LINE_BYTES, MAX_LOG_LINES, Notes, Progress};
 pub use options::{
-    DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Priority, PriorityError, TaskOptions,
+    DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Overrides, Priority, PriorityError,
+    TaskOptions,
 };
 pub use outcome::{Outcome, OutcomeError};
 pub use record::{Record, RecordError};

@@ -1,8 +1,10 @@
 //! Options of a task and of a single job, and their defaults.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::headers::Headers;
 use crate::retry::RetryPolicy;
@@ -165,11 +167,18 @@ impl TaskOptions {
     }
 }
 
-/// What one job says differently from its task. Empty for most jobs, and then it takes no room in the record.
+/// What one job says differently from its task. Most jobs say nothing, and then it takes no room: neither in the record nor here,
+/// where a record is moved many times.
+///
+/// It reads and writes like the [`Overrides`] it stands for.
+#[derive(Clone, Default)]
+pub struct JobOptions(Option<Box<Overrides>>);
+
+/// The options of one job, each with the one of its task behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct JobOptions {
+pub struct Overrides {
     /// Failures that lead to another attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
@@ -196,11 +205,63 @@ pub struct JobOptions {
     pub headers: Headers,
 }
 
+/// What a job says that says nothing.
+static NOTHING: Overrides = Overrides {
+    retries: None,
+    timeout_ms: None,
+    soft_timeout_ms: None,
+    result_ttl_ms: None,
+    expires_ms: None,
+    deadline_ms: None,
+    unique: None,
+    headers: Headers::NONE,
+};
+
 impl JobOptions {
     /// Whether the job says nothing of its own.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.0.as_deref().is_none_or(|overrides| *overrides == NOTHING)
+    }
+}
+
+impl Deref for JobOptions {
+    type Target = Overrides;
+    fn deref(&self) -> &Overrides {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for JobOptions {
+    fn deref_mut(&mut self) -> &mut Overrides {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl PartialEq for JobOptions {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for JobOptions {}
+
+impl fmt::Debug for JobOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl Serialize for JobOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for JobOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let overrides = Overrides::deserialize(deserializer)?;
+        Ok(Self((overrides != NOTHING).then(|| Box::new(overrides))))
     }
 }
 

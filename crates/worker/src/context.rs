@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use celeriac_broker::Delivery;
-use celeriac_core::{Fence, Headers, JobId, Progress, QueueName, TaskName, Timestamp};
+use celeriac_core::{Fence, Headers, JobId, JobOptions, Progress, QueueName, TaskName, Timestamp};
 use tokio::sync::Notify;
 
 use crate::notebook::{News, Notebook};
@@ -55,8 +56,8 @@ pub(crate) struct Attempt {
     pub(crate) attempt: u32,
     pub(crate) fence: Fence,
     pub(crate) suspect: bool,
-    pub(crate) headers: Headers,
-    pub(crate) deadline: Option<Timestamp>,
+    options: JobOptions,
+    enqueued_at: Timestamp,
     orders: AtomicU8,
     told: Notify,
     /// When the poll under way began, in ticks of the coarse clock; 0 between polls.
@@ -75,8 +76,8 @@ impl Attempt {
             attempt: record.attempt + 1,
             fence: delivery.lease.fence,
             suspect: record.suspect,
-            headers: record.options.headers.clone(),
-            deadline: record.deadline(),
+            options: record.options.clone(),
+            enqueued_at: record.enqueued_at,
             orders: AtomicU8::new(0),
             told: Notify::new(),
             polled: AtomicU32::new(0),
@@ -175,13 +176,14 @@ impl Context {
     /// The headers that the job was enqueued with, a W3C `traceparent` for example.
     #[must_use]
     pub fn headers(&self) -> &Headers {
-        &self.inner.headers
+        &self.inner.options.headers
     }
 
     /// When the job must have ended, by the store's clock; the attempt is given up then. `None` if it may take any time.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.inner.deadline
+        let after = self.inner.options.deadline_ms.map(Duration::from_millis);
+        after.map(|after| self.inner.enqueued_at.after(after))
     }
 
     /// Tells how far the job is: so much is done, of so much if that is known. Whoever asks for the job sees it.
