@@ -10,8 +10,8 @@ use celeriac_broker::Broker;
 use celeriac_core::{QueueName, TaskName};
 use tokio::sync::Mutex;
 
-/// How long an answer of the store is used. A worker that registers within it releases what was parked just before, or the
-/// pruner does later.
+/// How long an answer of the store is used. A worker that registers within it releases what was parked after its first release in a second
+/// one, see the pruner.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// How long after passing a job on this worker lets others go first, and by how much.

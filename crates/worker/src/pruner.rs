@@ -18,8 +18,19 @@ const MAX_RELEASED: usize = 500;
 /// Between two looks; halved and doubled at random, so that many workers do not look together.
 const INTERVAL: Duration = Duration::from_secs(600);
 
+/// After a registration parked jobs are released again, so long after it. Another worker may have looked for one that knows the task just
+/// before this one registered, and have parked the job just after this one released what there was; it uses an answer of the store for up
+/// to a second.
+const SECOND_LOOKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
+
 /// Prunes until the worker ends.
 pub(crate) async fn run(post: Arc<Post>) {
+    for wait in SECOND_LOOKS {
+        if !pause(wait, &post.signals.end).await {
+            return;
+        }
+        release_parked(&post).await;
+    }
     loop {
         let spread = INTERVAL.mul_f64(0.5 + fastrand::f64());
         if !pause(spread, &post.signals.end).await {
