@@ -86,6 +86,9 @@ impl Calls {
         head_start: Duration,
     ) {
         self.add(call, true, move |call| async move {
+            // Redis wakes one worker, the one that has waited longest, and SQLite lets all look: so the others get in front of it first, and
+            // then, if all were woken, may fetch first.
+            sleep(head_start).await;
             broker.wait_for_work(&call.session, &call.request.queues, time).await?;
             sleep(head_start).await;
             Ok((Vec::new(), broker.fetch(&call.session, &call.request).await?))
