@@ -110,10 +110,14 @@ impl Executor {
                 slot.pend();
                 // Before the time limit begins: waiting for a thread is not the job's fault.
                 let permit = tokio::select! {
+                    biased;
+                    given_up = GivenUp::before_it_began(attempt) => return End::NeverBegan(given_up),
                     permit = Arc::clone(&self.post.threads).acquire_owned() => permit,
-                    given_up = given_up(attempt, None) => return End::NeverBegan(given_up),
                 };
                 let Ok(permit) = permit else { return End::NeverBegan(GivenUp::HandedBack) };
+                if self.is_too_late(record) {
+                    return End::Ended(Ending::Expired);
+                }
                 on_a_thread(work, permit)
             }
             Ok(Err(error)) => {
@@ -130,7 +134,7 @@ impl Executor {
         // command's process group is killed.
         tokio::select! {
             biased;
-            ending = before(self.until_deadline(record), within(limit, run)) => End::Ended(ending).of(attempt),
+            ending = before(self.until_deadline(record), attempt, within(limit, attempt, run)) => End::Ended(ending).of(attempt),
             given_up = given_up(attempt, soft) => End::GivenUp(given_up),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use celeriac_core::{State as JobState, TaskError};
 use celeriac_worker::{CancelReason, Context, State, Tasks, default_concurrency};
 
-use crate::support::{Answer, AtWork, Probe, end, enqueue, probes, store, until};
+use crate::support::{Answer, AtWork, Lines, Probe, end, enqueue, probes, store, until};
 
 /// How many functions run now, and how many did at most.
 #[derive(Clone, Default)]
@@ -103,6 +103,40 @@ async fn a_time_limit_fails_the_attempt_and_the_thread_keeps_its_place() {
     gauge.released.store(1, Ordering::SeqCst);
     assert_eq!(end(&store, &ids[1]).await.state, JobState::Succeeded);
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_expires_while_it_waits_for_a_place_never_begins() {
+    let (store, gauge) = (store().await, Gauge::default());
+    let mut records = probes(2);
+    records[1].options.expires_ms = Some(500);
+    let ids = enqueue(&store, records).await;
+    let tasks = Tasks::new().handle_blocking(stubborn).state(gauge.clone());
+    let worker = AtWork::start(&store, tasks, |worker| worker.concurrency(4).blocking(1));
+    until(|| gauge.now() == 1 && worker.handle.running() == 2).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    gauge.released.store(1, Ordering::SeqCst);
+    assert_eq!(end(&store, &ids[1]).await.state, JobState::Expired);
+    assert_eq!(end(&store, &ids[0]).await.state, JobState::Succeeded);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_line_says_that_a_thread_goes_on_after_its_attempt() {
+    let lines = Lines::default();
+    // This test's runtime has one thread, so what it logs is what this worker logs.
+    let _logging = tracing::subscriber::set_default(lines.clone());
+    let (store, gauge) = (store().await, Gauge::default());
+    let mut records = probes(2);
+    records[0].options.timeout_ms = Some(50);
+    let ids = enqueue(&store, records).await;
+    let tasks = Tasks::new().handle_blocking(stubborn).state(gauge.clone());
+    let worker = AtWork::start(&store, tasks, |worker| worker.blocking(2));
+    end(&store, &ids[0]).await;
+    gauge.released.store(1, Ordering::SeqCst);
+    end(&store, &ids[1]).await;
+    worker.stop().await;
+    assert_eq!(lines.with("its function goes on"), 1);
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ async fn weights_and_numbers_that_do_nothing_are_refused() {
     };
     assert_eq!(build(|worker| worker.weight("a", 3)), None);
     assert!(build(|worker| worker.weight("c", 3)).unwrap().contains("is not served"));
-    assert!(build(|worker| worker.weight("a", 0)).unwrap().contains("at least 1"));
+    assert!(build(|worker| worker.weight("a", 0)).unwrap().contains("weight 0"));
     assert!(build(|worker| worker.weight("a", 2).queue_order(QueueOrder::Strict)).unwrap().contains("strict"));
     assert!(build(|worker| worker.blocking(0)).is_some());
     assert!(build(|worker| worker.max_tasks(0)).is_some());

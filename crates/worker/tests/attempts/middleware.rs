@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use celeriac_core::{State as JobState, TaskError};
-use celeriac_worker::{AttemptFuture, Context, Middleware, Next, Tasks, middleware_fn};
+use celeriac_worker::{AttemptFuture, Context, Middleware, Next, Tasks};
 
 use crate::support::{Answer, AtWork, Probe, end, enqueue, probes, store};
 
@@ -56,10 +56,10 @@ async fn middleware_wraps_every_attempt_in_the_order_given() {
 async fn a_closure_may_answer_in_the_handlers_place() {
     let store = store().await;
     let ids = enqueue(&store, probes(1)).await;
-    let guard = middleware_fn(|_, next| async move {
+    let guard = |_: Context, next: Next| async move {
         drop(next);
         Err(TaskError::permanent("not on a Sunday"))
-    });
+    };
     let tasks = Tasks::new().handle_blocking(|_: Probe| -> Answer { Ok(1) }).middleware(guard);
     let worker = AtWork::start(&store, tasks, |worker| worker);
     let refused = end(&store, &ids[0]).await;

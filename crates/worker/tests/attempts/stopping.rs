@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use celeriac_core::{Outcome, Record, State as JobState, Task, TaskError};
-use celeriac_worker::{CancelReason, CommandTask, Context, REVOKE_GRACE, Tasks};
+use celeriac_worker::{CancelReason, CommandTask, Context, Tasks};
 
 use crate::support::{Answer, AtWork, Probe, end, enqueue, named, probes, store, until};
+
+/// How long a revoked attempt may go on.
+const REVOKE_GRACE: Duration = Duration::from_secs(5);
 
 /// A handler that answers why it was told to stop.
 async fn told(_: Probe, context: Context) -> Answer {

@@ -1,10 +1,10 @@
 //! A store, a worker on it, and how a job ends.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use celeriac_broker::{Batch, BatchAnswer, Broker, IdOrigin, Lane, NewJob, Start};
-use celeriac_core::{JobId, JobOptions, Outcome, QueueName, Record, Task, TaskError, Timestamp};
+use celeriac_core::{JobId, JobOptions, Outcome, QueueName, Record, Task, TaskError, TaskOptions, Timestamp};
 use celeriac_worker::{Summary, Tasks, Worker, WorkerBuilder, WorkerHandle};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -20,8 +20,11 @@ pub(crate) struct Probe {
 
 impl Task for Probe {
     const NAME: &'static str = "probe";
-    const ALIASES: &'static [&'static str] = &["probe.before"];
     type Output = u64;
+
+    fn options() -> TaskOptions {
+        TaskOptions::new().aliases(&["probe.before"])
+    }
 }
 
 pub(crate) type Answer = Result<u64, TaskError>;
@@ -99,4 +102,39 @@ pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.unwrap();
+}
+
+/// The log lines of a thread.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    /// How many hold this text.
+    pub(crate) fn with(&self, text: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+}
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
+        tracing::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| line += &format!("{value:?} "));
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &tracing::Id) {}
+
+    fn exit(&self, _: &tracing::Id) {}
 }
