@@ -21,7 +21,7 @@ impl GuardedRun {
     }
 
     /// Runs to the end and turns a panic into a failed attempt. `pend` is called when it has to wait for something.
-    pub(crate) async fn to_end(mut self, attempt: &Attempt, epoch: &Epoch, mut pend: impl FnMut()) -> Ending {
+    pub(crate) async fn run_to_end(mut self, attempt: &Attempt, epoch: &Epoch, mut pend: impl FnMut()) -> Ending {
         let answer = poll_fn(|cx| {
             let Some(run) = self.0.as_mut() else { return Poll::Pending };
             attempt.enter(epoch.now());

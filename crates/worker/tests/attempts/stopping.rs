@@ -107,6 +107,28 @@ async fn at_a_shutdown_the_handler_learns_why_and_the_job_is_handed_back() {
 }
 
 #[tokio::test]
+async fn a_handler_that_stops_at_a_shutdown_has_not_failed_unless_for_good() {
+    for (number, handed_back, dead) in [(0, 1, 0), (1, 0, 1)] {
+        let (store, running) = (store().await, Arc::new(AtomicUsize::new(0)));
+        enqueue(&store, vec![named(Probe::NAME, number)]).await;
+        let noted = Arc::clone(&running);
+        let polite = move |probe: Probe, context: Context| {
+            noted.store(1, Ordering::SeqCst);
+            async move {
+                context.cancelled().await;
+                let error = if probe.number == 0 { TaskError::retry } else { TaskError::permanent };
+                Answer::Err(error("stopped".to_owned()))
+            }
+        };
+        let worker = AtWork::start(&store, Tasks::new().handle(polite), |worker| worker);
+        until(|| running.load(Ordering::SeqCst) == 1).await;
+        worker.handle.stop_now();
+        let summary = worker.ended().await;
+        assert_eq!((summary.handed_back, summary.dead), (handed_back, dead));
+    }
+}
+
+#[tokio::test]
 async fn the_failure_of_a_revoked_attempt_is_the_revocation() {
     let running = Arc::new(AtomicUsize::new(0));
     let noted = Arc::clone(&running);
