@@ -70,6 +70,30 @@ async fn a_task_needs_no_macro() {
     assert_eq!(prints("without_macro").await, "job ID of queue arithmetic\n42\n");
 }
 
+#[tokio::test]
+async fn blocking_work_runs_beside_async_tasks() {
+    assert_eq!(prints("blocking").await, "Hello, Ada!\n5133 primes\n");
+}
+
+#[tokio::test]
+async fn middleware_counts_and_guards() {
+    let text = prints("middleware").await;
+    assert_eq!(sorted(&text), ["2 succeeded, 1 failed", "mail to Ada", "mail to Grace"]);
+}
+
+#[tokio::test]
+async fn a_task_learns_why_it_is_cancelled() {
+    assert_eq!(
+        prints("cancel").await,
+        "slow.example: SoftTimeout\n\
+         it kept 0 pages\n\
+         unwanted.example: Revoked\n\
+         there is no result\n\
+         unfinished.example: Shutdown\n\
+         1 handed back\n"
+    );
+}
+
 #[test]
 fn the_command_task_of_the_manual_counts_words() {
     let folder = tempfile::tempdir().unwrap();

@@ -24,11 +24,14 @@
 //! | option | value | without it |
 //! |---|---|---|
 //! | `output` | the result type; `derive(Task)` only, a function has a return type | `()` |
+//! | `aliases` | names the task had before, as in `["resize"]`: workers run jobs of these too | none |
 //! | `queue` | a queue's name | `"default"` |
 //! | `retries` | failures that lead to another attempt | 25 |
 //! | `backoff` | the bounds of the first and of the last wait, as in `"1s..10m"` | `"1s..10m"` |
 //! | `timeout` | how long one attempt may run, as in `"30s"` | no limit |
+//! | `soft_timeout` | after how long an attempt is told to stop, as in `"25s"` | never |
 //! | `result_ttl` | how long the end of a job can be read, as in `"2h"`; `"0s"` keeps nothing | `"24h"` |
+//! | `dead_ttl` | how long dead jobs are kept, as in `"30d"` | `"90d"` |
 //! | `crate` | where celeriac's items are, for crates that link a part of it | `::celeriac` |
 //!
 //! Durations are `250ms 10s 5m 2h 7d`. Names are 1 to 200 of letters, digits and `._:/-`.
@@ -67,7 +70,7 @@ pub fn derive_task(item: TokenStream) -> TokenStream {
     derive::expand(item.into()).into()
 }
 
-/// Makes a task of an async function.
+/// Makes a task of a function: an async one runs with many others, a plain one blocks a thread of its own.
 ///
 /// The function stays as it was written and can be called as before, in a test for example. Beside it comes a struct
 /// of the same name, which a producer enqueues: `client.enqueue(greet { name: "Ada".into() })`. Functions and structs

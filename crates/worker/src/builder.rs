@@ -211,6 +211,9 @@ fn turns(queues: Vec<QueueName>, order: QueueOrder, weights: &HashMap<String, u3
             "queue {name:?} has weight 0; leave a queue out that shall not be served"
         )));
     }
+    if let (QueueOrder::Strict, Some(name)) = (order, weights.keys().next()) {
+        return Err(WorkerError::Option(format!("queue {name:?} has a weight, and a strict order knows none")));
+    }
     let weighted = |queue: QueueName| {
         let weight = weights.get(queue.as_str()).copied().unwrap_or(1);
         (queue, weight)

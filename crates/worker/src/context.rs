@@ -26,6 +26,9 @@ pub enum CancelReason {
     Revoked,
     /// The worker ends, and its grace is over: the job is handed back.
     Shutdown,
+    /// The time limit, or the job's deadline, is over and the attempt has failed. Only a blocking function, or a task that the handler
+    /// spawned, lives to see it.
+    TimedOut,
     /// The soft time limit is over. The handler may clean up until the hard one.
     SoftTimeout,
     /// The worker cannot reach its store and may have lost its lease: another worker may begin the job soon.
@@ -44,6 +47,8 @@ pub(crate) mod order {
     pub(crate) const REVOKED: u8 = 8;
     /// The soft time limit is over: the handler should stop; it may go on to the hard one.
     pub(crate) const SOFT_LIMIT: u8 = 16;
+    /// The time limit or the deadline is over: the attempt has failed, and what still runs of it runs in vain.
+    pub(crate) const OVER: u8 = 32;
 }
 
 /// The facts behind a [`Context`], and what the attempt was told. One allocation for each job, shared by its handler, the
@@ -212,6 +217,8 @@ impl Context {
             Some(CancelReason::Revoked)
         } else if told(order::HAND_BACK) {
             Some(CancelReason::Shutdown)
+        } else if told(order::OVER) {
+            Some(CancelReason::TimedOut)
         } else if told(order::STOP | order::LOST) {
             Some(CancelReason::LeaseAtRisk)
         } else if told(order::SOFT_LIMIT) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Delivery, Settlement};
-use celeriac_core::{Cause, Ending, Record, State, Transition, decide};
+use celeriac_core::{Cause, Ending, Record, State, Transition, Verdict, decide};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -110,10 +110,14 @@ impl Executor {
                 slot.pend();
                 // Before the time limit begins: waiting for a thread is not the job's fault.
                 let permit = tokio::select! {
+                    biased;
+                    given_up = GivenUp::before_it_began(attempt) => return End::NeverBegan(given_up),
                     permit = Arc::clone(&self.post.threads).acquire_owned() => permit,
-                    given_up = given_up(attempt, None) => return End::NeverBegan(given_up),
                 };
                 let Ok(permit) = permit else { return End::NeverBegan(GivenUp::HandedBack) };
+                if self.is_too_late(record) {
+                    return End::Ended(Ending::Expired);
+                }
                 on_a_thread(work, permit)
             }
             Ok(Err(error)) => {
@@ -125,12 +129,12 @@ impl Executor {
         let run = GuardedRun::new(tasks.wrap(context, run));
         let limit = record.options.timeout_ms.map(Duration::from_millis).or(entry.definition.timeout);
         let soft = record.options.soft_timeout_ms.map(Duration::from_millis).or(entry.definition.soft_timeout);
-        let run = run.to_end(attempt, &self.post.epoch, || slot.pend());
+        let run = run.run_to_end(attempt, &self.post.epoch, || slot.pend());
         // The run first: one that ends without waiting asks for no orders. Dropping it ends it: the future is gone, or the
         // command's process group is killed.
         tokio::select! {
             biased;
-            ending = before(self.until_deadline(record), within(limit, run)) => End::Ended(ending).of(attempt),
+            ending = before(self.until_deadline(record), attempt, within(limit, attempt, run)) => End::Ended(ending).of(attempt),
             given_up = given_up(attempt, soft) => End::GivenUp(given_up),
         }
     }
@@ -186,11 +190,17 @@ enum End {
 }
 
 impl End {
-    /// A failure of an attempt that was revoked is that: the handler did what it was told, and stopped.
+    /// A failure of an attempt that was told to stop is no failure: the handler did what it was told. At a shutdown that is so unless the
+    /// handler said itself what shall happen; a limit that was over would have ended the attempt anywhere.
     fn of(self, attempt: &Attempt) -> Self {
-        match self {
+        match &self {
             Self::Ended(Ending::Failed { .. }) if attempt.told(order::REVOKED) != 0 => Self::GivenUp(GivenUp::Revoked),
-            other => other,
+            Self::Ended(Ending::Failed { cause: Cause::Failed | Cause::Panicked, error })
+                if error.verdict() == Verdict::Retry && attempt.told(order::HAND_BACK) != 0 =>
+            {
+                Self::GivenUp(GivenUp::HandedBack)
+            }
+            _ => self,
         }
     }
 }

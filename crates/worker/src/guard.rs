@@ -21,7 +21,7 @@ impl GuardedRun {
     }
 
     /// Runs to the end and turns a panic into a failed attempt. `pend` is called when it has to wait for something.
-    pub(crate) async fn to_end(mut self, attempt: &Attempt, epoch: &Epoch, mut pend: impl FnMut()) -> Ending {
+    pub(crate) async fn run_to_end(mut self, attempt: &Attempt, epoch: &Epoch, mut pend: impl FnMut()) -> Ending {
         let answer = poll_fn(|cx| {
             let Some(run) = self.0.as_mut() else { return Poll::Pending };
             attempt.enter(epoch.now());
@@ -73,12 +73,28 @@ pub(crate) fn on_a_thread(work: Work, permit: OwnedSemaphorePermit) -> Run {
         if let Err(error) = started {
             return Err(TaskError::retry(format!("the system has no thread for a blocking task: {error}")));
         }
-        match answer.await {
+        let mut left = LeftAlone { returned: false };
+        let answer = answer.await;
+        left.returned = true;
+        match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => resume_unwind(panic),
             Err(_) => Err(TaskError::retry("the thread of a blocking task broke down")),
         }
     })
+}
+
+/// Says when a run is dropped whose thread goes on: somebody will wonder what the process still does.
+struct LeftAlone {
+    returned: bool,
+}
+
+impl Drop for LeftAlone {
+    fn drop(&mut self) {
+        if !self.returned {
+            tracing::warn!("the attempt is over, but its function goes on and keeps its thread until it returns");
+        }
+    }
 }
 
 /// Starts an attempt: decoding runs the application's code too.

@@ -15,6 +15,7 @@ use crate::context::{Attempt, order};
 pub(crate) struct Held {
     table: Mutex<Table>,
     removed: Notify,
+    added: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +38,10 @@ impl Held {
             }
             attempt
         };
-        deliveries.iter().map(add).collect()
+        let attempts = deliveries.iter().map(add).collect();
+        drop(table);
+        self.added.notify_waiters();
+        attempts
     }
 
     /// Removes the jobs that are held under these tokens.
@@ -107,6 +111,20 @@ impl Held {
     /// Whether a suspect is held: then nothing else may be fetched.
     pub(crate) fn has_suspect(&self) -> bool {
         self.lock().suspects > 0
+    }
+
+    /// Waits until something is held.
+    pub(crate) async fn any(&self) {
+        loop {
+            let added = self.added.notified();
+            tokio::pin!(added);
+            // Registered before the look, so that a job that comes between look and wait is not missed.
+            added.as_mut().enable();
+            if !self.is_empty() {
+                return;
+            }
+            added.await;
+        }
     }
 
     /// Waits until nothing is held.

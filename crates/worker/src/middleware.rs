@@ -95,11 +95,12 @@ impl Layers {
         self.0.extend(other.0);
     }
 
-    /// An attempt inside all of them; itself if there are none.
+    /// An attempt inside all of them; itself if there are none. None is called before the first poll, where a panic fails the attempt.
     pub(crate) fn wrap(&self, context: Context, run: Run) -> Run {
         if self.0.is_empty() {
             return run;
         }
-        Next { rest: self.0.clone().into(), at: 0, context, run }.begin()
+        let outermost = Next { rest: self.0.clone().into(), at: 0, context, run };
+        Box::pin(outermost.run())
     }
 }
