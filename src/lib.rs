@@ -19,7 +19,7 @@ pub use celeriac_core::{
 pub use celeriac_macros::{Task, task};
 #[cfg(feature = "worker")]
 pub use celeriac_worker::{
-    CommandTask, Context, FromContext, Handler, State, States, Summary, TaskFn, Tasks, TasksError, Worker,
+    CommandTask, Context, FromContext, Handler, Health, State, States, Summary, TaskFn, Tasks, TasksError, Worker,
     WorkerBuilder, WorkerError, WorkerHandle,
 };
 #[cfg(feature = "cli")]

@@ -20,6 +20,9 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 /// The longest lease. A job may run longer; this is how long it waits after its worker vanished.
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 
+/// How long runnable work may wait beside free slots before the worker looks for what is wrong with itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Jobs at once for each core, for async tasks.
 const ASYNC_JOBS_PER_CORE: usize = 16;
 
@@ -55,6 +58,7 @@ pub struct WorkerBuilder {
     lease: Duration,
     grace: Duration,
     burst: bool,
+    patience: Duration,
 }
 
 impl WorkerBuilder {
@@ -68,6 +72,7 @@ impl WorkerBuilder {
             lease: DEFAULT_LEASE,
             grace: DEFAULT_GRACE,
             burst: false,
+            patience: PATIENCE,
         }
     }
 
@@ -117,6 +122,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// Sets how long runnable work may wait beside free slots before the worker rebuilds its connections; for tests, which have no time.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -142,7 +155,8 @@ impl WorkerBuilder {
             return Err(WorkerError::Option(format!("a lease must last 1 s to 24 h, not {:?}", self.lease)));
         }
         let name = name.into();
-        let settings = Settings { name, queues, concurrency, lease: self.lease, grace: self.grace, burst: self.burst };
+        let Self { lease, grace, burst, patience, .. } = self;
+        let settings = Settings { name, queues, concurrency, lease, grace, burst, patience };
         Ok(Worker::new(self.broker, self.tasks, settings))
     }
 }

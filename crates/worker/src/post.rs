@@ -13,6 +13,8 @@ use crate::clock::ClockEstimate;
 use crate::elsewhere::Elsewhere;
 use crate::ends::Ends;
 use crate::held::Held;
+use crate::meters::Meters;
+use crate::progress::Progress;
 use crate::session::SessionKeeper;
 use crate::summary::Counters;
 use crate::tasks::Tasks;
@@ -26,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
     pub(crate) burst: bool,
+    /// How long runnable work may wait beside free slots before something must be wrong.
+    pub(crate) patience: Duration,
 }
 
 /// The shared part of a running worker.
@@ -39,6 +43,8 @@ pub(crate) struct Post {
     pub(crate) ends: Ends,
     pub(crate) session: SessionKeeper,
     pub(crate) counters: Counters,
+    pub(crate) meters: Meters,
+    pub(crate) progress: Progress,
     pub(crate) elsewhere: Elsewhere,
     pub(crate) signals: Signals,
 }

@@ -30,6 +30,7 @@ async fn settle(post: &Post, Batch { settlements, in_doubt }: &Batch) -> Result<
         let Some(session) = post.session.current() else { return Err(BrokerError::SessionLost) };
         match post.broker.settle(&Holder::Session(session.clone()), settlements).await {
             Ok(answers) => {
+                post.progress.answered();
                 post.note_settled(settlements, &answers, in_doubt);
                 return Ok(());
             }
@@ -44,13 +45,17 @@ async fn settle(post: &Post, Batch { settlements, in_doubt }: &Batch) -> Result<
 impl Post {
     /// Counts what became of each. After a lost answer "not held" means that the earlier copy was carried out.
     pub(crate) fn note_settled(&self, settlements: &[Settlement], answers: &[Settled], in_doubt: bool) {
+        let mut tally = self.meters.tally();
         for (settlement, settled) in settlements.iter().zip(answers) {
             match settled {
                 Settled::NotHeld if !in_doubt => {
                     self.counters.lease_lost();
                     tracing::warn!(job = %settlement.id, fence = %settlement.fence, "LeaseLost: the end of this attempt was refused");
                 }
-                _ => self.count_settled(&settlement.transition),
+                _ => {
+                    tally.count(&settlement.transition);
+                    self.count_settled(&settlement.transition);
+                }
             }
         }
     }
