@@ -21,7 +21,7 @@ pub use celeriac_core::{
 pub use celeriac_macros::{Task, task};
 #[cfg(feature = "worker")]
 pub use celeriac_worker::{
-    AttemptFuture, BlockingHandler, CancelReason, CommandTask, Context, FromContext, Handler, Middleware, Next,
+    AttemptFuture, BlockingHandler, CancelReason, CommandTask, Context, FromContext, Handler, Health, Middleware, Next,
     QueueOrder, State, States, Summary, TaskFn, Tasks, TasksError, Worker, WorkerBuilder, WorkerError, WorkerHandle,
 };
 #[cfg(feature = "cli")]

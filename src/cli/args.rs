@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use celeriac_core::{DurationError, Incarnation, JobId, QueueName, State, TaskName, UniqueKey, parse_duration};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::cli::health::HealthTarget;
 use crate::cli::logging::LogFormat;
 
 /// Where jobs are kept unless something else is said.
@@ -98,6 +99,10 @@ pub(crate) struct WorkerArgs {
     /// End after so many jobs were begun
     #[arg(long, value_name = "N")]
     pub(crate) max_tasks: Option<NonZeroU64>,
+    /// Tell whoever keeps this process running how it is: HOST:PORT serves /livez, /readyz and /metrics; a path with a slash is a
+    /// file that is touched while the worker is alive
+    #[arg(long, value_name = "ADDRESS|PATH")]
+    pub(crate) health: Option<HealthTarget>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -487,6 +492,8 @@ mod tests {
             "c worker -c 0",
             "c worker --lease 10ms",
             "c worker --name a~b",
+            "c worker --health 8080",
+            "c worker --health health",
             "c worker -q a,,b",
             "c worker -q a=0",
             "c worker --max-tasks 0",

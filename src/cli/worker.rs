@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::args::WorkerArgs;
 use crate::cli::config;
 use crate::cli::exit::{Exit, Failure, chain};
+use crate::cli::health::HealthService;
 use crate::cli::output::print_json;
 use crate::cli::run::Setting;
 use crate::cli::store::connect;
@@ -33,8 +34,12 @@ pub(crate) async fn run(args: WorkerArgs, setting: Setting) -> Result<(), Failur
     tasks.check().map_err(|error| Failure::usage(error.to_string()))?;
     let mut signals = Signals::install()?;
     let (store, grace) = (setting.url.to_string(), args.grace);
+    let health = args.health.clone().map(HealthService::start).transpose()?;
     let Some(broker) = reach(&setting.url, &mut signals).await? else { return Ok(()) };
     let worker = build(broker, tasks, args).map_err(|error| failure(&store, &error))?;
+    if let Some(health) = &health {
+        health.show(worker.handle());
+    }
     let summary = run_under_signals(worker, grace, &store, &mut signals).await?;
     report(&summary, setting.json)
 }

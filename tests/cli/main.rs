@@ -6,6 +6,7 @@ mod dead;
 mod doctor;
 mod enqueue;
 mod enqueue_file;
+mod health;
 mod job;
 mod place;
 mod queue;

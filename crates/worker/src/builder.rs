@@ -21,6 +21,9 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 /// The longest lease. A job may run longer; this is how long it waits after its worker vanished.
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 
+/// How long runnable work may wait beside free slots before the worker looks for what is wrong with itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Jobs at once for each core, for async tasks.
 const ASYNC_JOBS_PER_CORE: usize = 16;
 
@@ -60,6 +63,7 @@ pub struct WorkerBuilder {
     max_tasks: Option<u64>,
     order: QueueOrder,
     weights: HashMap<String, u32>,
+    patience: Duration,
 }
 
 impl WorkerBuilder {
@@ -77,6 +81,7 @@ impl WorkerBuilder {
             max_tasks: None,
             order: QueueOrder::default(),
             weights: HashMap::new(),
+            patience: PATIENCE,
         }
     }
 
@@ -155,6 +160,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// Sets how long runnable work may wait beside free slots before the worker rebuilds its connections; for tests, which have no time.
+    #[doc(hidden)]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -197,6 +209,7 @@ impl WorkerBuilder {
             burst: self.burst,
             max_tasks: self.max_tasks,
             turns,
+            patience: self.patience,
         };
         Ok(Worker::new(self.broker, self.tasks, settings))
     }

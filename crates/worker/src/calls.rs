@@ -12,6 +12,9 @@ use tokio::time::{Sleep, sleep, sleep_until};
 /// The most exchanges in flight: one that the store works on, and one that this process does.
 const MOST: usize = 2;
 
+/// A call that takes longer will not end: every store gives up sooner, a locked SQLite file after 15 s.
+const LONGEST_CALL: Duration = Duration::from_secs(30);
+
 /// A call, as it was asked.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -143,6 +146,15 @@ impl Calls {
     /// Whether another exchange may go beside what is in flight. One that may bring a suspect goes alone, as the suspect does.
     pub(crate) fn may_have_company(&self) -> bool {
         self.in_flight.len() < MOST && self.in_flight.iter().all(|flight| !flight.call.request.holds_nothing)
+    }
+
+    /// How long the oldest call is in flight that should have ended long ago; a wait of `wait` has that longer.
+    pub(crate) fn overdue(&self, wait: Duration) -> Option<Duration> {
+        let late = |flight: &InFlight| {
+            let limit = if flight.waits { wait + LONGEST_CALL } else { LONGEST_CALL };
+            Some(flight.call.asked.elapsed()).filter(|age| *age > limit)
+        };
+        self.in_flight.iter().filter_map(late).max()
     }
 
     /// Whether a wait is in flight.

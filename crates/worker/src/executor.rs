@@ -35,12 +35,16 @@ impl Executor {
     /// One slot at work: runs one job after the other until none waits.
     pub(crate) async fn run_backlog(self) {
         let guard = RunnerGuard::new(&self.post.backlog);
+        let mut stopwatch = self.post.meters.stopwatch();
         let mut turn = 0;
         while let Some(Waiting { delivery, attempt, .. }) = self.post.backlog.next() {
+            stopwatch.start(&delivery.record.task);
             self.execute(delivery, attempt).await;
+            stopwatch.stop();
             turn += 1;
             if turn % JOBS_PER_TURN == 0 {
                 tokio::task::yield_now().await;
+                stopwatch.restart();
             }
         }
         guard.disarm();

@@ -17,6 +17,7 @@ use crate::calls::{Answer, Call, Calls};
 use crate::executor::Executor;
 use crate::post::Post;
 use crate::prefetch::Prefetch;
+use crate::progress::Turn;
 use crate::session::Backoff;
 use crate::suspects::SuspectTurns;
 use crate::turns::Turns;
@@ -104,6 +105,7 @@ impl Fetcher {
     /// What waiting cannot mend: the store refuses for good.
     pub(crate) async fn run(mut self) -> Result<(), BrokerError> {
         let fetched = self.fetch_all().await;
+        self.post.progress.leaves();
         self.post.ends.carry(false);
         self.wind_up().await;
         fetched
@@ -127,6 +129,7 @@ impl Fetcher {
             let bound = self.held_bound();
             let (rests, blocked) = (held > 0 && self.is_resting(), held > bound);
             let backlogged = post.backlog.longest_wait();
+            post.progress.turned(self.turn(blocked));
             // Every branch may be dropped: each only waits for news, and what is in flight stays in `calls`.
             tokio::select! {
                 biased;
@@ -144,9 +147,18 @@ impl Fetcher {
                 () = post.held.at_most(bound), if blocked => {}
                 _ = self.sessions.changed() => self.end_wait().await,
                 () = stale(backlogged), if backlogged.is_some() => self.hand_back_backlog(),
+                // So that a loop that stands still can be told from one that has nothing to do.
+                () = tokio::time::sleep(post.progress.tick()) => {}
             }
         }
         Ok(())
+    }
+
+    /// What this turn of the loop says of the worker's health.
+    fn turn(&self, blocked: bool) -> Turn {
+        let kept = blocked || self.suspects.makes_room() || self.post.held.has_suspect();
+        let hungry = !kept && self.post.backlog.unfinished() < self.post.settings.concurrency;
+        Turn { hungry, overdue: self.calls.overdue(IDLE_WAIT) }
     }
 
     /// Whether the next thing to do may have to wait until everything held is settled: a suspect's turn, or the end of a burst.
@@ -252,6 +264,7 @@ impl Fetcher {
         let Answer { call, result, waited } = answer;
         match result {
             Ok((settled, fetched)) => {
+                self.post.progress.answered();
                 self.post.conclude(&call.settlements, &settled, false);
                 if !waited {
                     self.prefetch.learn(self.post.backlog.ended(), Instant::now(), call.asked.elapsed());
@@ -309,6 +322,7 @@ impl Fetcher {
             return;
         }
         let count = jobs.len();
+        self.post.progress.fetched();
         let start = self.post.session.while_current(&call.session, || {
             let attempts = self.post.held.insert(&jobs);
             self.post.backlog.add(jobs, attempts)

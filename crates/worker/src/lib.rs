@@ -45,13 +45,17 @@ mod executor;
 mod fetcher;
 mod guard;
 mod handler;
+mod health;
 mod heartbeat;
 mod held;
 mod limits;
+mod meters;
+mod metrics;
 mod middleware;
 mod notebook;
 mod post;
 mod prefetch;
+mod progress;
 mod promoter;
 mod pruner;
 mod reclaimer;
@@ -72,6 +76,7 @@ pub use builder::{DEFAULT_GRACE, WorkerBuilder, WorkerError, default_concurrency
 pub use command::{CommandTask, EXIT_NOT_NOW};
 pub use context::{CancelReason, Context};
 pub use handler::Handler;
+pub use health::Health;
 pub use middleware::{AttemptFuture, Middleware, Next};
 #[cfg(feature = "testing")]
 pub use rig::{Crash, Rig, Step};

@@ -13,7 +13,9 @@ use crate::clock::ClockEstimate;
 use crate::elsewhere::Elsewhere;
 use crate::ends::Ends;
 use crate::held::Held;
+use crate::meters::Meters;
 use crate::notebook::Notebook;
+use crate::progress::Progress;
 use crate::session::SessionKeeper;
 use crate::stalls::Epoch;
 use crate::summary::Counters;
@@ -33,6 +35,8 @@ pub(crate) struct Settings {
     /// How many jobs it may begin in all.
     pub(crate) max_tasks: Option<u64>,
     pub(crate) turns: Turns,
+    /// How long runnable work may wait beside free slots before something must be wrong.
+    pub(crate) patience: Duration,
 }
 
 /// The shared part of a running worker.
@@ -46,6 +50,8 @@ pub(crate) struct Post {
     pub(crate) ends: Ends,
     pub(crate) session: SessionKeeper,
     pub(crate) counters: Counters,
+    pub(crate) meters: Meters,
+    pub(crate) progress: Progress,
     pub(crate) elsewhere: Elsewhere,
     pub(crate) notebook: Arc<Notebook>,
     pub(crate) epoch: Epoch,

@@ -10,9 +10,9 @@ use crate::post::{Post, pause};
 
 /// Incarnations that one look condemns or drains at most.
 const MAX_INCARNATIONS: usize = 16;
-/// The shortest and the longest time between two looks at the leases.
-const SHORTEST_LOOK: Duration = Duration::from_millis(500);
-const LONGEST_LOOK: Duration = Duration::from_secs(20);
+/// The shortest and the longest time between two looks at the leases, measured by the worker's patience of 10 s: 500 ms and 20 s.
+const SHORTEST_LOOK: f64 = 0.05;
+const LONGEST_LOOK: f64 = 2.0;
 
 /// Reclaims until the worker ends.
 pub(crate) async fn run(post: Arc<Post>) {
@@ -34,11 +34,14 @@ pub(crate) async fn run(post: Arc<Post>) {
 async fn look(post: &Post) -> Result<Duration, BrokerError> {
     let quiet = quiet_left(post);
     if !quiet.is_zero() {
-        drain(post, post.broker.lost(MAX_INCARNATIONS).await?).await?;
-        return Ok(quiet.clamp(SHORTEST_LOOK, LONGEST_LOOK));
+        let lost = post.broker.lost(MAX_INCARNATIONS).await?;
+        post.progress.answered();
+        drain(post, lost).await?;
+        return Ok(bounded(post, quiet));
     }
     let asked = Instant::now();
     let looked = post.broker.look(&post.settings.queues, MAX_INCARNATIONS).await?;
+    post.progress.answered();
     let Condemned { incarnations, lost, next_expiry, next_due, now } = looked;
     if asked.elapsed() > post.settings.lease / 4 {
         post.session.doubt_the_past();
@@ -49,8 +52,13 @@ async fn look(post: &Post) -> Result<Duration, BrokerError> {
         tracing::warn!(worker = %incarnation, "lease ended without a heartbeat; its jobs will run again");
     }
     drain(post, lost).await?;
-    let wait = next_expiry.map_or(LONGEST_LOOK, |next| next.since(now));
-    Ok(wait.clamp(SHORTEST_LOOK, LONGEST_LOOK))
+    Ok(bounded(post, next_expiry.map_or(Duration::MAX, |next| next.since(now))))
+}
+
+/// The time until the next look.
+fn bounded(post: &Post, wait: Duration) -> Duration {
+    let patience = post.settings.patience;
+    wait.clamp(patience.mul_f64(SHORTEST_LOOK), patience.mul_f64(LONGEST_LOOK))
 }
 
 /// How long nobody may be condemned yet: a lease length after the last connect or slow answer. Others may have been cut off by the

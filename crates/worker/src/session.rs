@@ -132,6 +132,7 @@ impl Post {
             // A new incarnation for each attempt: one whose answer was lost may still arrive and must not be confused with this one.
             let error = match self.broker.register(&self.registration()?).await {
                 Ok(session) => {
+                    self.progress.answered();
                     tracing::info!(worker = %session.incarnation, store = %self.broker.describe(), "registered");
                     self.session.set(session, &mut self.session.lock_over());
                     return Ok(());
@@ -235,6 +236,7 @@ impl Post {
             let unknown: HashSet<_> = held.into_iter().filter(|(id, fence)| !self.held.has(id, *fence)).collect();
             (gone, unknown)
         };
+        self.progress.answered();
         tracing::info!(running = self.held.len(), gone, "connected again");
         self.hand_back(&session, unknown).await
     }
@@ -266,6 +268,7 @@ impl Post {
 
     /// Says that the store is away and waits; `false` if whoever waits was told to stop meanwhile.
     async fn wait_for_store(&self, error: &BrokerError, backoff: &mut Backoff) -> bool {
+        self.progress.waits_for_store(error);
         if backoff.is_worth_a_word() {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, store = %self.broker.describe(), "waiting for the store");

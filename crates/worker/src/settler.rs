@@ -31,6 +31,7 @@ async fn settle(post: &Post, batch: &Batch) -> Result<(), BrokerError> {
         let Some(session) = post.session.current() else { return Err(BrokerError::SessionLost) };
         match post.broker.settle(&Holder::Session(session.clone()), settlements).await {
             Ok(answers) => {
+                post.progress.answered();
                 post.conclude(settlements, &answers, in_doubt);
                 return Ok(());
             }
@@ -46,6 +47,7 @@ impl Post {
     /// Counts what became of each, and forgets those that are held no more. After a lost answer "not held" means that the earlier copy was
     /// carried out. A job that was revoked meanwhile is settled once more, as that.
     pub(crate) fn conclude(&self, settlements: &[Settlement], answers: &[Settled], in_doubt: bool) {
+        let mut tally = self.meters.tally();
         for (settlement, settled) in settlements.iter().zip(answers) {
             match settled {
                 Settled::NotHeld if !in_doubt => {
@@ -53,7 +55,10 @@ impl Post {
                     tracing::warn!(job = %settlement.id, fence = %settlement.fence, "LeaseLost: the end of this attempt was refused");
                 }
                 Settled::Revoked => self.ends.leave(self.as_revoked(settlement)),
-                _ => self.count_settled(&settlement.transition),
+                _ => {
+                    tally.count(&settlement.transition);
+                    self.count_settled(&settlement.transition);
+                }
             }
         }
         let gone = settlements.iter().zip(answers).filter(|(_, settled)| **settled != Settled::Revoked);

@@ -18,7 +18,9 @@ use crate::executor::Executor;
 use crate::fetcher::Fetcher;
 use crate::heartbeat::Heartbeat;
 use crate::held::Held;
+use crate::meters::Meters;
 use crate::post::{Post, Settings, Signals};
+use crate::progress::Progress;
 use crate::session::{Backoff, SessionKeeper};
 use crate::stalls::Epoch;
 use crate::summary::{Counters, Summary};
@@ -42,7 +44,7 @@ impl std::fmt::Debug for Worker {
 /// Stops a running worker from outside.
 #[derive(Clone)]
 pub struct WorkerHandle {
-    post: Arc<Post>,
+    pub(crate) post: Arc<Post>,
 }
 
 impl std::fmt::Debug for WorkerHandle {
@@ -87,6 +89,8 @@ impl Worker {
     pub(crate) fn new(broker: Arc<dyn Broker>, tasks: Tasks, settings: Settings) -> Self {
         let post = Post {
             broker,
+            meters: Meters::new(&tasks),
+            progress: Progress::new(settings.patience / 2),
             tasks,
             clock: ClockEstimate::default(),
             held: Held::default(),
