@@ -1,13 +1,19 @@
 //! What may be typed. The text of `--help` is in the doc comments here.
 
+mod bench;
+mod queues;
+
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use celeriac_core::{DurationError, Incarnation, JobId, QueueName, State, TaskName, UniqueKey, parse_duration};
 use clap::{ArgGroup, Args, Parser, Subcommand};
+
+pub(crate) use bench::BenchArgs;
+pub(crate) use queues::WeighedQueue;
 
 use crate::cli::health::HealthTarget;
 use crate::cli::logging::LogFormat;
@@ -300,57 +306,6 @@ pub(crate) enum QueueVerb {
     },
 }
 
-/// Without --broker and without the variable it starts a redis-server of its own.
-#[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
-    /// Jobs in each phase
-    #[arg(long, value_name = "N", default_value = "100000")]
-    pub(crate) jobs: NonZeroU64,
-    /// Bytes of the arguments of each job
-    #[arg(long, value_name = "BYTES", default_value = "128")]
-    pub(crate) payload: usize,
-    /// Jobs at once in each worker process: twice what one fetch brings, so that one batch runs while the next is on its way
-    #[arg(short, long, value_name = "N", default_value = "1000")]
-    pub(crate) concurrency: NonZeroUsize,
-    /// Numbers of worker processes to drain with
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,4")]
-    pub(crate) processes: Vec<NonZeroUsize>,
-    /// How often everything is measured; then medians are shown, with the lowest and the highest
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub(crate) runs: NonZeroUsize,
-    /// Measure also what a job costs the server with so many others waiting, beside ten [default: not measured]
-    #[arg(long, value_name = "N")]
-    pub(crate) backlog: Option<NonZeroU64>,
-    /// How long an idle worker is watched; 0s leaves it out
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = idle)]
-    pub(crate) idle: Duration,
-    /// Drain also with results kept
-    #[arg(long)]
-    pub(crate) with_results: bool,
-}
-
-/// A queue, and how often it comes first if that was said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WeighedQueue {
-    pub(crate) name: QueueName,
-    pub(crate) weight: Option<NonZeroU32>,
-}
-
-impl FromStr for WeighedQueue {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, weight) = match text.split_once('=') {
-            Some((name, weight)) => (name, Some(weight)),
-            None => (text, None),
-        };
-        let name = QueueName::new(name).map_err(|error| error.to_string())?;
-        let weight =
-            weight.map(|weight| weight.parse().map_err(|_| format!("{weight:?} is no weight; write 1 or more")));
-        Ok(Self { name, weight: weight.transpose()? })
-    }
-}
-
 /// How long to wait for an end; `None` is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait(pub(crate) Option<Duration>);
@@ -405,11 +360,6 @@ pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
         Ok(limit) => Ok(limit),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// Reads a duration, or the zero that needs no unit.
-fn idle(text: &str) -> Result<Duration, DurationError> {
-    if text == "0" { Ok(Duration::ZERO) } else { parse_duration(text) }
 }
 
 /// Reads a header. What it may hold is checked when the job is made.

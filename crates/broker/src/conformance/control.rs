@@ -79,7 +79,7 @@ pub async fn the_worker_of_a_revoked_job_is_told(context: Context) -> Outcome {
     assert_eq!(revoke(&context, &id).await?, Revocation::Told);
     assert_eq!(context.job(&id).await?.state, State::Running);
     for _ in 0..2 {
-        assert_eq!(context.broker.heartbeat(&worker.session).await?.revoked, [id.clone()]);
+        assert_eq!(context.broker.heartbeat(&worker.session).await?.revoked, std::slice::from_ref(&id));
     }
     worker.settle_one(&delivery, revocation(&delivery, context.now())).await?;
     assert!(context.broker.heartbeat(&worker.session).await?.revoked.is_empty());

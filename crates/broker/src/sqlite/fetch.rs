@@ -64,7 +64,7 @@ fn open_queues(scope: &Scope<'_>, asked: &[QueueName]) -> Result<Vec<QueueName>,
 
 fn take_suspect(scope: &mut Scope<'_>, open: &[QueueName], haul: &mut Haul) -> Result<(), Fault> {
     for queue in open {
-        take(scope, queue, Which { kind: Kind::Suspect, priority: None, limit: 1 }, haul)?;
+        take(scope, queue, &Which { kind: Kind::Suspect, priority: None, limit: 1 }, haul)?;
         if !haul.jobs.is_empty() || haul.room == 0 {
             break;
         }
@@ -77,7 +77,7 @@ fn take_ready(scope: &mut Scope<'_>, open: &[QueueName], lowest_first: bool, hau
     let priorities = if lowest_first { Priority::ALL.map(Some).to_vec() } else { vec![None] };
     for (queue, priority) in open.iter().flat_map(|queue| priorities.iter().map(move |priority| (queue, *priority))) {
         let which = Which { kind: Kind::Ordinary, priority, limit: haul.room };
-        if haul.room == 0 || !take(scope, queue, which, haul)? {
+        if haul.room == 0 || !take(scope, queue, &which, haul)? {
             break;
         }
     }
@@ -93,7 +93,7 @@ struct Which {
 }
 
 /// Takes from one queue; answers false if a job was too big to come along.
-fn take(scope: &mut Scope<'_>, queue: &QueueName, which: Which, haul: &mut Haul) -> Result<bool, Fault> {
+fn take(scope: &mut Scope<'_>, queue: &QueueName, which: &Which, haul: &mut Haul) -> Result<bool, Fault> {
     let sql = match which.priority {
         None => select_jobs!(
             "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?1 AND suspect = ?2
