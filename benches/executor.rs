@@ -106,7 +106,14 @@ fn never<T>() -> Result<T, BrokerError> {
 
 fn condemned() -> Condemned {
     let now = Timestamp::default();
-    Condemned { incarnations: Vec::new(), next_expiry: None, next_due: None, now, lost: Vec::new() }
+    Condemned {
+        incarnations: Vec::new(),
+        next_expiry: None,
+        next_due: None,
+        now,
+        lost: Vec::new(),
+        work_waiting: false,
+    }
 }
 
 #[async_trait]

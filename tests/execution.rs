@@ -162,6 +162,13 @@ fn an_alias_is_nobody_elses_name() {
     assert!(twice(Tasks::new().command(command("a").alias("a"))));
 }
 
+#[test]
+fn a_soft_limit_is_shorter_than_the_hard_one() {
+    let second = Duration::from_secs(1);
+    let command = CommandTask::new("a", "true", Vec::new()).timeout(second).soft_timeout(second);
+    assert!(matches!(Tasks::new().command(command).check(), Err(TasksError::SoftTimeout(name)) if name == "a"));
+}
+
 #[tokio::test]
 async fn a_soft_limit_tells_the_handler_and_lets_it_end() {
     let running = start_sqlite(&Shared::default()).await;

@@ -2,6 +2,7 @@
 //! demoted. Nothing is lost, nothing is stored twice, and what can go on goes on.
 //!
 //! `CELERIAC_STORM=10s cargo test --release --test storms -- --nocapture` lets the storms last longer and prints the pace.
+#![expect(clippy::print_stdout, reason = "the pace is shown to who asks for it")]
 #![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 
 use std::collections::BTreeMap;

@@ -1,5 +1,4 @@
 //! The test kit, as an application uses it.
-#![expect(clippy::unwrap_used, reason = "a step that fails ends its test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

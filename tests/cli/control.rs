@@ -1,5 +1,7 @@
 //! What people order: revoke, purge, delete in bulk; and what they ask: why has it not run, who works.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
+
 use celeriac_testkit::shared_redis;
 use serde_json::{Value, json};
 

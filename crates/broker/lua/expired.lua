@@ -3,7 +3,8 @@
 -- PRECONDITION: none.
 -- KEYS: 1 leases, 2 scheduled, 3 lost, 4 queues; then for each queue its lists, see lib/queue.lua.
 -- ARGV: 1 override, 2 max; then the names of the queues.
--- RETURNS: {done, now, end of the earliest lease that holds or '', next due or '', incarnations, incarnations to drain}.
+-- RETURNS: {done, now, end of the earliest lease that holds or '', next due or '', incarnations, incarnations to drain, whether
+--   something is ready in an open queue, suspects aside (0 or 1)}.
 local leases = KEYS[1]
 local scheduled = KEYS[2]
 local lost = KEYS[3]
@@ -13,17 +14,21 @@ local max = ARGV[2]
 
 admit(leases)
 local now = clock(override)
+local runnable = '0'
 for queue = 1, #ARGV - 2 do
   local lists, value = lists_of(5, queue), redis.call('HGET', queues, ARGV[2 + queue])
-  local waiting = redis.call('LLEN', KEYS[lists + SUSPECTS])
+  local ready = 0
   for _, level in ipairs(levels_of(value)) do
-    waiting = waiting + redis.call('LLEN', KEYS[lists + 1 + level])
+    ready = ready + redis.call('LLEN', KEYS[lists + 1 + level])
   end
-  if waiting > 0 and not is_paused(value) then
+  if ready > 0 and not is_paused(value) then
+    runnable = '1'
+  end
+  if ready + redis.call('LLEN', KEYS[lists + SUSPECTS]) > 0 and not is_paused(value) then
     wake(KEYS[lists + WAKE])
   end
 end
 local ended = redis.call('ZRANGEBYSCORE', leases, '-inf', whole(now), 'LIMIT', 0, max)
 local holding = redis.call('ZRANGEBYSCORE', leases, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 local undrained = redis.call('ZRANGE', lost, 0, max - 1)
-return {'done', whole(now), or_none(tonumber(holding[2])), or_none(next_due(scheduled)), ended, undrained}
+return {'done', whole(now), or_none(tonumber(holding[2])), or_none(next_due(scheduled)), ended, undrained, runnable}

@@ -124,6 +124,8 @@ pub struct Condemned {
     pub next_due: Option<Timestamp>,
     /// Now, by the store's clock.
     pub now: Timestamp,
+    /// Whether something was ready in one of the queues asked for, paused ones and suspects aside. False when none was asked for.
+    pub work_waiting: bool,
 }
 
 /// What a clean-up removed.

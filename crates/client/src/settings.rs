@@ -35,6 +35,11 @@ impl Settings {
                 return Err(Invalid::Option { option, rule: "longer than zero" });
             }
         }
+        if let (Some(soft), Some(hard)) = (self.options.soft_timeout_ms, self.options.timeout_ms)
+            && soft >= hard
+        {
+            return Err(Invalid::Option { option: "soft_timeout", rule: "shorter than the timeout" });
+        }
         if let Start::After(delay) = self.start {
             let early = |limit: Option<u64>| limit.is_some_and(|limit| limit <= millis(delay));
             if early(self.options.expires_ms) {

@@ -140,13 +140,17 @@ impl Fetcher {
                 }
                 answer = self.calls.next() => self.answered(answer).await?,
                 () = post.backlog.changed() => {}
-                () = self.suspects.news(), if self.calls.waits_as_busy() || self.suspects.makes_room() => {
+                () = self.suspects.news(), if self.asks() && (self.calls.waits_as_busy() || self.suspects.makes_room()) => {
                     self.end_wait_for_suspects().await;
                 }
                 () = post.held.at_most(0), if rests => self.end_wait().await,
                 () = post.held.at_most(bound), if blocked => {}
                 _ = self.sessions.changed() => self.end_wait().await,
                 () = stale(backlogged), if backlogged.is_some() => self.hand_back_backlog(),
+                () = post.signals.starving.notified() => {
+                    tracing::warn!("work is ready and slots are free, but no fetch is answered; its connection is rebuilt");
+                    self.end_wait().await;
+                }
                 // So that a loop that stands still can be told from one that has nothing to do.
                 () = tokio::time::sleep(post.progress.tick()) => {}
             }
@@ -156,7 +160,8 @@ impl Fetcher {
 
     /// What this turn of the loop says of the worker's health.
     fn turn(&self, blocked: bool) -> Turn {
-        let kept = blocked || self.suspects.makes_room() || self.post.held.has_suspect();
+        let kept =
+            self.quiet || self.is_exhausted() || blocked || self.suspects.makes_room() || self.post.held.has_suspect();
         let hungry = !kept && self.post.backlog.unfinished() < self.post.settings.concurrency;
         Turn { hungry, overdue: self.calls.overdue(IDLE_WAIT) }
     }
@@ -174,7 +179,7 @@ impl Fetcher {
 
     /// Asks the store for what can be had now; says whether a call will soon take ends along.
     fn ask(&mut self, held: usize) -> Result<bool, BrokerError> {
-        if self.quiet || self.is_exhausted() {
+        if !self.asks() {
             return Ok(!self.calls.is_empty() && !self.calls.waits());
         }
         // A suspect runs alone, and before it everything else must have ended.
@@ -223,6 +228,11 @@ impl Fetcher {
         left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX))
     }
 
+    /// Whether it still asks for jobs.
+    fn asks(&self) -> bool {
+        !self.quiet && !self.is_exhausted()
+    }
+
     fn is_exhausted(&self) -> bool {
         self.left_to_begin() == 0
     }
@@ -265,6 +275,7 @@ impl Fetcher {
         match result {
             Ok((settled, fetched)) => {
                 self.post.progress.answered();
+                self.post.progress.fetched();
                 self.post.conclude(&call.settlements, &settled, false);
                 if !waited {
                     self.prefetch.learn(self.post.backlog.ended(), Instant::now(), call.asked.elapsed());
@@ -322,7 +333,6 @@ impl Fetcher {
             return;
         }
         let count = jobs.len();
-        self.post.progress.fetched();
         let start = self.post.session.while_current(&call.session, || {
             let attempts = self.post.held.insert(&jobs);
             self.post.backlog.add(jobs, attempts)

@@ -85,6 +85,8 @@ pub(crate) struct Signals {
     pub(crate) end: CancellationToken,
     /// The session must be compared with the store's.
     pub(crate) attention: Notify,
+    /// Work is ready, slots are free, and no fetch is answered.
+    pub(crate) starving: Notify,
     /// The earliest known due time.
     next_due: watch::Sender<Option<Timestamp>>,
 }
@@ -97,6 +99,7 @@ impl Signals {
             hand_back: CancellationToken::new(),
             end: CancellationToken::new(),
             attention: Notify::new(),
+            starving: Notify::new(),
             next_due: watch::Sender::new(None),
         }
     }

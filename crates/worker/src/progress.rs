@@ -3,7 +3,7 @@
 //! The loop goes round at least every few seconds, also when it has nothing to do but to wait. So a loop that does not was stopped by
 //! something: a task that blocks its runtime, or a call that never ends. Nothing here asks the store.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,14 @@ pub(crate) struct Progress {
     turned: AtomicU64,
     hungry_since: AtomicU64,
     overdue: AtomicU64,
+    /// When a fetch was answered last.
     fetched: AtomicU64,
+    /// When runnable work was seen beside free slots; 0 if there was none when last looked.
+    work_seen: AtomicU64,
+    /// When the connections were rebuilt for that; 0 since the last fetch that was answered.
+    rebuilt: AtomicU64,
+    /// Rebuilding them did not help.
+    hopeless: AtomicBool,
     answered: AtomicU64,
     /// What the last attempt to reach the store said, until it answers.
     away: Mutex<Option<String>>,
@@ -59,6 +66,9 @@ impl Progress {
             hungry_since: AtomicU64::new(0),
             overdue: AtomicU64::new(0),
             fetched: AtomicU64::new(0),
+            work_seen: AtomicU64::new(0),
+            rebuilt: AtomicU64::new(0),
+            hopeless: AtomicBool::new(false),
             answered: AtomicU64::new(0),
             away: Mutex::new(None),
         }
@@ -98,9 +108,32 @@ impl Progress {
         self.phase.store(Phase::Leaving as u8, Ordering::Relaxed);
     }
 
-    /// A fetch brought jobs.
+    /// A fetch was answered.
     pub(crate) fn fetched(&self) {
         self.fetched.store(self.now(), Ordering::Relaxed);
+        self.rebuilt.store(0, Ordering::Relaxed);
+        self.hopeless.store(false, Ordering::Relaxed);
+    }
+
+    /// Somebody looked whether work is ready. True if it was before, the loop could have taken some all the while, and no fetch was
+    /// answered in between: then its connections must be rebuilt. If that was done and did not help, the worker is beyond help.
+    pub(crate) fn starves(&self, work_waiting: bool) -> bool {
+        let now = self.now();
+        let seen = self.work_seen.load(Ordering::Relaxed);
+        let hungry = self.hungry_since.load(Ordering::Relaxed);
+        if !work_waiting || hungry == 0 {
+            self.work_seen.store(0, Ordering::Relaxed);
+            return false;
+        }
+        if seen == 0 || hungry > seen || self.fetched.load(Ordering::Relaxed) >= seen {
+            self.work_seen.store(now, Ordering::Relaxed);
+            return false;
+        }
+        self.work_seen.store(now, Ordering::Relaxed);
+        if self.rebuilt.swap(now, Ordering::Relaxed) > 0 {
+            self.hopeless.store(true, Ordering::Relaxed);
+        }
+        true
     }
 
     /// The store answered.
@@ -124,6 +157,10 @@ impl Progress {
         if silent > self.tick * MISSED_TICKS {
             let seconds = silent.as_secs();
             return Some(format!("the fetch loop stands still for {seconds} s: does a task block its runtime?"));
+        }
+        if self.hopeless.load(Ordering::Relaxed) {
+            let text = "work is ready, slots are free, and nothing is fetched, though the connections were rebuilt";
+            return Some(text.to_owned());
         }
         match self.overdue.load(Ordering::Relaxed) {
             0 => None,
@@ -207,5 +244,30 @@ mod tests {
         progress.answered();
         progress.leaves();
         assert_eq!(progress.unready().as_deref(), Some("the worker is stopping"));
+    }
+
+    #[test]
+    fn a_loop_that_fetches_nothing_beside_ready_work_is_told_and_then_given_up() {
+        const HUNGRY: Turn = Turn { hungry: true, overdue: None };
+        let mut progress = aged(1);
+        progress.turned(HUNGRY);
+        age(&mut progress, 1);
+        assert!(!progress.starves(true), "seen for the first time");
+        age(&mut progress, 10);
+        progress.fetched();
+        assert!(!progress.starves(true), "a fetch was answered since");
+        age(&mut progress, 10);
+        assert!(progress.starves(true));
+        progress.turned(HUNGRY);
+        assert_eq!(progress.stuck(), None);
+        age(&mut progress, 10);
+        assert!(progress.starves(true));
+        progress.turned(HUNGRY);
+        assert!(progress.stuck().is_some_and(|why| why.contains("nothing is fetched")));
+        progress.fetched();
+        assert_eq!(progress.stuck(), None);
+        assert!(!progress.starves(false));
+        progress.turned(FED);
+        assert!(!progress.starves(true) && !progress.starves(true), "it has no room");
     }
 }

@@ -42,7 +42,10 @@ async fn look(post: &Post) -> Result<Duration, BrokerError> {
     let asked = Instant::now();
     let looked = post.broker.look(&post.settings.queues, MAX_INCARNATIONS).await?;
     post.progress.answered();
-    let Condemned { incarnations, lost, next_expiry, next_due, now } = looked;
+    let Condemned { incarnations, lost, next_expiry, next_due, now, work_waiting } = looked;
+    if post.progress.starves(work_waiting) {
+        post.signals.starving.notify_one();
+    }
     if asked.elapsed() > post.settings.lease / 4 {
         post.session.doubt_the_past();
     }
@@ -52,7 +55,9 @@ async fn look(post: &Post) -> Result<Duration, BrokerError> {
         tracing::warn!(worker = %incarnation, "lease ended without a heartbeat; its jobs will run again");
     }
     drain(post, lost).await?;
-    Ok(bounded(post, next_expiry.map_or(Duration::MAX, |next| next.since(now))))
+    let wait = bounded(post, next_expiry.map_or(Duration::MAX, |next| next.since(now)));
+    // Sooner, while there is something to fetch: whether it was fetched.
+    Ok(if work_waiting { wait.min(post.settings.patience) } else { wait })
 }
 
 /// The time until the next look.

@@ -36,6 +36,9 @@ pub enum TasksError {
         /// The rule it breaks.
         source: NameError,
     },
+    /// A task is told to stop no earlier than it is stopped.
+    #[error("task {0:?} has a soft time limit that is not shorter than its time limit")]
+    SoftTimeout(String),
     /// There is no task at all.
     #[error("there is no task to run; register one with Tasks::new().task::<…>() or .handle(…)")]
     Empty,
@@ -196,7 +199,7 @@ impl Tasks {
         self.entries.is_empty()
     }
 
-    /// Checks names, duplicates and states, as a worker does before it starts.
+    /// Checks names, duplicates, limits and states, as a worker does before it starts.
     ///
     /// # Errors
     /// The first [`TasksError`].
@@ -215,6 +218,11 @@ impl Tasks {
         TaskName::new(name).map_err(named)?;
         for alias in &entry.definition.aliases {
             TaskName::new(alias).map_err(named)?;
+        }
+        if let (Some(soft), Some(hard)) = (entry.definition.soft_timeout, entry.definition.timeout)
+            && soft >= hard
+        {
+            return Err(TasksError::SoftTimeout(name.to_owned()));
         }
         QueueName::new(entry.definition.queue.as_str()).map_err(named)?;
         match entry.runnable.needs().iter().find(|need| !self.states.has(need)) {

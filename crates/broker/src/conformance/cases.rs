@@ -176,6 +176,7 @@ macro_rules! conformance_suite {
                 a_wait_that_fetches_ends_when_told_to
                 a_wait_of_an_older_generation_takes_nothing
                 a_look_wakes_for_work_that_nobody_was_told_of
+                a_look_says_whether_work_waits
             }
             results {
                 no_end_before_the_end

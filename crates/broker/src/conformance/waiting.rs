@@ -262,3 +262,23 @@ pub async fn a_look_wakes_for_work_that_nobody_was_told_of(context: Context) -> 
     assert_eq!(within(fetched).await?, 1);
     Ok(())
 }
+
+/// A look says whether something is ready in the queues asked for: not in others, not in a paused one, and not a suspect.
+pub async fn a_look_says_whether_work_waits(context: Context) -> Outcome {
+    let looks = async |queue: &str| {
+        let queues = [super::queue_name(queue)];
+        Ok::<_, BrokerError>(context.broker.look(&queues, 10).await?.work_waiting)
+    };
+    assert!(!looks("q").await?);
+    context.enqueue([job("q")]).await?;
+    assert!(looks("q").await? && !looks("other").await?);
+    context.broker.set_paused(&super::queue_name("q"), true).await?;
+    assert!(!looks("q").await?);
+    context.broker.set_paused(&super::queue_name("q"), false).await?;
+    let gone = context.worker().await?;
+    gone.fetch_one("q").await?;
+    assert!(!looks("q").await?);
+    context.lose(&gone).await?;
+    assert!(!looks("q").await?, "a suspect is for who holds nothing");
+    Ok(())
+}

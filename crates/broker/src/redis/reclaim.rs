@@ -29,6 +29,7 @@ impl RedisBroker {
         let (next_expiry, next_due) = (reply.maybe_instant()?, reply.maybe_instant()?);
         let expired: Vec<String> = reply.take()?;
         let lost: Vec<String> = reply.take()?;
+        let work_waiting = reply.take()?;
         let mut lost: Vec<_> = lost.into_iter().map(Incarnation::from_stored).collect();
         let mut incarnations = Vec::with_capacity(expired.len());
         for incarnation in expired.into_iter().map(Incarnation::from_stored) {
@@ -37,7 +38,7 @@ impl RedisBroker {
                 incarnations.push(incarnation);
             }
         }
-        Ok(Condemned { incarnations, lost, next_expiry, next_due, now })
+        Ok(Condemned { incarnations, lost, next_expiry, next_due, now, work_waiting })
     }
 
     async fn condemn_one(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {

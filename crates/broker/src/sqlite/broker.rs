@@ -280,12 +280,13 @@ impl Broker for SqliteBroker {
     }
 
     async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
-        self.write(move |scope| reclaim::condemn_expired(scope, max)).await
+        self.write(move |scope| reclaim::condemn_expired(scope, &[], max)).await
     }
 
-    async fn look(&self, _queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
+    async fn look(&self, queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
         // A wait looks at the tables by itself, so no wake-up can be lost.
-        self.condemn_expired(max).await
+        let queues = queues.to_vec();
+        self.write(move |scope| reclaim::condemn_expired(scope, &queues, max)).await
     }
 
     async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {

@@ -1,10 +1,11 @@
 //! Taking jobs from workers that vanished: condemn, then drain.
 
-use celeriac_core::{Incarnation, Lease};
+use celeriac_core::{Incarnation, Lease, QueueName};
 use rusqlite::Row;
 
 use super::clock::Deadline;
 use super::fault::Fault;
+use super::queues::{self, Kind};
 use super::rows::{self, StoredJob, select_jobs};
 use super::scope::{Scope, View, integer};
 use super::session;
@@ -12,7 +13,7 @@ use crate::batch::MAX_BATCH_JOBS;
 use crate::delivery::{Condemned, Delivery};
 
 /// Moves incarnations whose lease has ended from the leases to the lost.
-pub(super) fn condemn_expired(scope: &mut Scope<'_>, max: usize) -> Result<Condemned, Fault> {
+pub(super) fn condemn_expired(scope: &mut Scope<'_>, asked: &[QueueName], max: usize) -> Result<Condemned, Fault> {
     // One row for each worker that holds jobs: few, so all are read.
     let sql = r#"SELECT incarnation, expires_at, boot, expires_uptime FROM "leases" ORDER BY expires_at, incarnation"#;
     let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, session::read_deadline(row)?));
@@ -29,7 +30,11 @@ pub(super) fn condemn_expired(scope: &mut Scope<'_>, max: usize) -> Result<Conde
     let end = |(_, deadline): &(String, Deadline)| scope.moment.expected_end(deadline);
     let next_expiry = running.iter().map(end).min();
     let lost = lost(scope, max)?;
-    Ok(Condemned { incarnations, lost, next_expiry, next_due: scope.next_due()?, now: scope.now() })
+    let mut work_waiting = false;
+    for queue in asked {
+        work_waiting |= !queues::is_paused(scope, queue)? && queues::has_ready(scope, queue, Kind::Ordinary)?;
+    }
+    Ok(Condemned { incarnations, lost, next_expiry, next_due: scope.next_due()?, now: scope.now(), work_waiting })
 }
 
 /// Whether an incarnation was condemned and is not drained yet.

@@ -166,11 +166,11 @@ impl Broker for ModelBroker {
     }
 
     async fn condemn_expired(&self, max: usize) -> Result<Condemned, BrokerError> {
-        Ok(self.call(|store| store.condemn_expired(max)))
+        Ok(self.call(|store| store.condemn_expired(&[], max)))
     }
 
-    async fn look(&self, _queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
-        self.condemn_expired(max).await
+    async fn look(&self, queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
+        Ok(self.call(|store| store.condemn_expired(queues, max)))
     }
 
     async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError> {

@@ -203,7 +203,7 @@ impl Store {
         Promoted { count, next_due: self.next_due(), now: self.now }
     }
 
-    pub(crate) fn condemn_expired(&mut self, max: usize) -> Condemned {
+    pub(crate) fn condemn_expired(&mut self, queues: &[QueueName], max: usize) -> Condemned {
         let mut leases: Vec<_> = self.leases.iter().map(|(holder, end)| (*end, holder.clone())).collect();
         leases.sort();
         let ended = leases.into_iter().filter(|(end, _)| *end <= self.now).take(max);
@@ -215,7 +215,9 @@ impl Store {
         }
         let next_expiry = self.leases.values().copied().filter(|end| *end > self.now).min();
         let lost = self.lost.iter().take(max).cloned().collect();
-        Condemned { incarnations, lost, next_expiry, next_due: self.next_due(), now: self.now }
+        let mut open = queues.iter().filter(|queue| !self.paused.contains(*queue));
+        let work_waiting = open.any(|queue| !self.ready(queue).is_empty());
+        Condemned { incarnations, lost, next_expiry, next_due: self.next_due(), now: self.now, work_waiting }
     }
 
     pub(crate) fn held_deliveries(&self, incarnation: &Incarnation, max: usize) -> Vec<Delivery> {
