@@ -66,7 +66,11 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         }
         _ => errors,
     };
-    quote!(#function #task)
+    // A worker gives each attempt values of its own, whether the function consumes them or not.
+    let allowed = function.signature.asyncness.is_none().then(
+        || quote!(#[allow(clippy::needless_pass_by_value, reason = "the worker gives each attempt values of its own")]),
+    );
+    quote!(#allowed #function #task)
 }
 
 /// Refuses what cannot be run by name.

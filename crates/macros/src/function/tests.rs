@@ -109,14 +109,14 @@ fn what_is_no_task_function_is_refused() {
 
 #[test]
 fn all_errors_are_shown_at_once_and_the_function_stays() {
-    let text = expanded(quote!(), quote! { pub fn f(#[serde(default)] x: &str) {} });
+    let text = expanded(quote!(), quote! { pub async fn f(#[serde(default)] x: &str) {} });
     for wanted in ["name is missing", "returns a `Result`", "use `String`"] {
         assert!(text.contains(wanted), "{text} lacks {wanted}");
     }
     assert!(
         text.starts_with(
             &quote!(
-                pub fn f(x: &str) {}
+                pub async fn f(x: &str) {}
             )
             .to_string()
         ),
