@@ -163,6 +163,19 @@ fn bare_panics(source: &str) -> Vec<String> {
     found
 }
 
+/// Delays, leases and expiries are decided by the store's clock. Only the store that has no other clock reads this machine's, and who shows
+/// the time to people.
+#[test]
+fn nobody_who_decides_reads_the_clock_of_the_machine() {
+    let may = ["crates/broker/src/sqlite/clock.rs", "src/cli/health/file.rs", "src/cli/doctor.rs"];
+    let readers: Vec<_> = rust_files()
+        .into_iter()
+        .filter(|path| path.contains("src/") && !path.starts_with("benches/") && !may.contains(&path.as_str()))
+        .filter(|path| without_tests_and_comments(&read(path)).contains("SystemTime::now"))
+        .collect();
+    assert_none("ask the store for the time", &readers);
+}
+
 #[test]
 fn nothing_panics_without_the_reason_why_it_cannot() {
     let of_crates = rust_files().into_iter().filter(|path| path.starts_with("crates/") && path.contains("/src/"));
