@@ -63,6 +63,7 @@ macro_rules! conformance_suite {
                 the_newest_lines_are_kept
                 what_a_job_told_does_not_go_early
                 dead_jobs_are_paged
+                no_dead_job_is_missed
                 waiting_jobs_are_paged
                 parked_and_running_jobs_are_paged
                 a_page_is_filtered

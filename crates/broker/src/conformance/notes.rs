@@ -119,6 +119,26 @@ pub async fn dead_jobs_are_paged(context: Context) -> Outcome {
     Ok(())
 }
 
+/// However many died in one moment, the pages have them all.
+pub async fn no_dead_job_is_missed(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.extend(context.enqueue((0..100).map(|_| job("q"))).await?);
+        die(&context, &worker).await?;
+    }
+    context.advance(seconds(1));
+    ids.extend(context.enqueue((0..100).map(|_| job("q"))).await?);
+    die(&context, &worker).await?;
+    for limit in [7, 250, 1000] {
+        let mut found = pages(&context, &filter(State::Dead, limit)).await?;
+        found.sort();
+        ids.sort();
+        assert_eq!(found, ids, "{limit} a page");
+    }
+    Ok(())
+}
+
 /// Jobs that wait are paged in the order of their turn, over priorities and queues; those that are due later come later.
 pub async fn waiting_jobs_are_paged(context: Context) -> Outcome {
     let mut urgent = job("b");

@@ -116,8 +116,7 @@ impl RedisBroker {
         mut mark: Option<Mark>,
     ) -> Result<Option<Mark>, BrokerError> {
         loop {
-            let found = self.behind(&key, order, mark.as_ref()).await?;
-            let more = found.len() == CHUNK;
+            let (found, more) = self.behind(&key, order, mark.as_ref()).await?;
             let ids: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
             let mut views = self.readable(&ids).await?.into_iter().peekable();
             for (at, (id, score)) in found.into_iter().enumerate() {
@@ -137,8 +136,13 @@ impl RedisBroker {
         }
     }
 
-    /// The next ids of a sorted set behind a mark. Between equal scores the ids decide, as in the set itself.
-    async fn behind(&self, key: &str, order: Order, mark: Option<&Mark>) -> Result<Vec<(String, u64)>, BrokerError> {
+    /// The next ids of a sorted set behind a mark, and whether there may be more. Between equal scores the ids decide, as in the set itself.
+    async fn behind(
+        &self,
+        key: &str,
+        order: Order,
+        mark: Option<&Mark>,
+    ) -> Result<(Vec<(String, u64)>, bool), BrokerError> {
         let (command, end) = match order {
             Order::LowestFirst => ("ZRANGEBYSCORE", "+inf"),
             Order::HighestFirst => ("ZREVRANGEBYSCORE", "-inf"),
@@ -160,7 +164,7 @@ impl RedisBroker {
             }
             // Many jobs may have one score; those before the mark are skipped.
             if !found.is_empty() || !whole {
-                return Ok(found.into_iter().map(|(id, score)| (id, score as u64)).collect());
+                return Ok((found.into_iter().map(|(id, score)| (id, score as u64)).collect(), whole));
             }
             skip += CHUNK;
         }
