@@ -5,6 +5,8 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(any(doc, doctest))]
+pub mod guides;
 #[cfg(feature = "testing")]
 pub mod testing;
 
