@@ -5,6 +5,8 @@
 //! Environment: `CELERIAC_BROKER` is the store, `ADDRESS` where to listen, and with `WORKER=off` other processes do the work.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -16,14 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Also what is posted: the arguments of the job are the body of the request.
 #[celeriac::task("words.count", retries = 3, timeout = "1m")]
-async fn count_words(text: String, context: Context) -> Result<u64, TaskError> {
-    let mut words = 0;
-    for _ in text.split_whitespace() {
-        words += 1;
-        context.progress(words, None, "counting");
-        tokio::task::yield_now().await;
+async fn count_words(text: String, context: Context) -> Result<usize, TaskError> {
+    for (done, _) in (1..).zip(text.split_whitespace()) {
+        context.progress(done, None, "counting");
+        // The pause stands for work.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(words)
+    Ok(text.split_whitespace().count())
 }
 
 type Refusal = (StatusCode, String);
@@ -58,11 +59,9 @@ async fn main() -> anyhow::Result<()> {
     let router = Router::new().route("/jobs", post(submit)).route("/jobs/{id}", get(show)).with_state(client.clone());
     let listener = tokio::net::TcpListener::bind(setting("ADDRESS", "127.0.0.1:3000")).await?;
     println!("listening on {}", listener.local_addr()?);
-
     let shutdown = CancellationToken::new();
     let server = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let mut terminate = signal(SignalKind::terminate())?;
-    let told = shutdown.clone();
+    let (mut terminate, told) = (signal(SignalKind::terminate())?, shutdown.clone());
     tokio::spawn(async move {
         tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
         told.cancel();
@@ -70,8 +69,8 @@ async fn main() -> anyhow::Result<()> {
     if setting("WORKER", "on") == "off" {
         return Ok(server.await?);
     }
-    // Both are told at once: the server answers what it was asked, the worker finishes what it has begun.
-    let worker = Worker::builder(client, Tasks::new().task::<count_words>()).build()?;
+    // Both are told at once, and each finishes what it has begun. If they are killed, others have the jobs five seconds later.
+    let worker = Worker::builder(client, Tasks::new().task::<count_words>()).lease(Duration::from_secs(5)).build()?;
     let (served, worked) = tokio::join!(server.into_future(), worker.run_until(shutdown.cancelled_owned()));
     served?;
     println!("{} jobs done", worked?.succeeded);
