@@ -10,13 +10,18 @@ use celeriac_testkit::shared_redis;
 
 /// What an example prints on the embedded store and on Redis; the same lines, or this fails.
 async fn prints(name: &str) -> String {
+    // Ids differ from run to run.
+    prints_as(name, without_id).await
+}
+
+/// The same, of each line what does not differ from run to run.
+async fn prints_as(name: &str, same: impl Fn(&str) -> String) -> String {
     let redis = shared_redis().await.expose();
     let [embedded, redis] = [vec![], vec![redis.as_str()]].map(|arguments| {
         let output = example::run(name, &arguments);
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
-        // Ids differ from run to run.
-        text.lines().map(|line| without_id(line) + "\n").collect::<String>()
+        text.lines().map(|line| same(line) + "\n").collect::<String>()
     });
     assert_eq!(sorted(&embedded), sorted(&redis), "{name}");
     embedded
@@ -92,6 +97,45 @@ async fn a_task_learns_why_it_is_cancelled() {
          unfinished.example: Shutdown\n\
          1 handed back\n"
     );
+}
+
+#[tokio::test]
+async fn priorities_are_kept_and_equals_come_in_order() {
+    assert_eq!(
+        prints("priorities").await,
+        "sent: reset your password\n\
+         sent: the alarm went off\n\
+         sent: your receipt\n\
+         sent: your invoice\n\
+         sent: the newsletter\n"
+    );
+}
+
+#[tokio::test]
+async fn a_second_job_with_a_unique_key_is_refused_while_the_first_has_not_ended() {
+    assert_eq!(
+        prints("unique").await,
+        "requested: job ID\n\
+         on its way already: job ID\n\
+         requested: job ID\n\
+         the report of 2026-01 is made\n\
+         the report of 2026-02 is made\n\
+         requested: job ID\n"
+    );
+}
+
+#[tokio::test]
+async fn progress_is_seen_while_the_job_runs() {
+    // How far it was when a line was seen depends on the machine.
+    let text = prints_as("progress", |line| line.rsplit(" % ").next().unwrap_or(line).to_owned()).await;
+    assert_eq!(text, "reading stars.csv\nreading planets.csv\nreading moons.csv\n3 files imported\n");
+}
+
+#[test]
+fn an_application_tests_what_it_enqueues() {
+    let output = example::run("testing", &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "3 tests passed\n");
 }
 
 #[test]

@@ -28,9 +28,10 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&text)
 }
 
-/// Says something beside the result. Nobody may be listening, and that is no reason to fail.
+/// Says something beside the result, on a terminal as a rule: it may repeat an error of a job, or a path, so it is made printable.
+/// Nobody may be listening, and that is no reason to fail.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
 }
 
 /// Rows in aligned columns under a line of headings.

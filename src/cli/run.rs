@@ -4,13 +4,17 @@ use std::process::ExitCode;
 
 use celeriac_broker::StoreUrl;
 use celeriac_worker::Tasks;
+use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::args::{CommandLine, DEFAULT_STORE, Verb, told_apart};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logging::{self, LogFormat};
-use crate::cli::output::{note, print};
+use crate::cli::output::{brief, note, print};
 use crate::cli::{bench, dead, doctor, enqueue, enqueue_file, job, queue, result, worker, workers};
+
+/// How much of an argument is repeated in a complaint about it, in characters: a name has at most 200.
+const REPEATED: usize = 300;
 
 /// The whole command line for any application: the verbs of `celeriac`, for `tasks` and the command tasks of `celeriac.toml`.
 ///
@@ -26,6 +30,7 @@ pub async fn cli(tasks: Tasks) -> ExitCode {
     let line = match CommandLine::try_parse_from(told_apart(std::env::args_os())) {
         Ok(line) => line,
         Err(answer) => {
+            let answer = without_control_characters(answer);
             // Help and version are such answers too, and go to standard output.
             let _ = answer.print();
             return if answer.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
@@ -38,6 +43,18 @@ pub async fn cli(tasks: Tasks) -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// A complaint about arguments repeats them: as far as they may stand on a terminal, and no more of them than is needed to know them.
+fn without_control_characters(mut complaint: clap::Error) -> clap::Error {
+    let given = complaint.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, brief(text, REPEATED))),
+        _ => None,
+    });
+    for (kind, text) in given.collect::<Vec<_>>() {
+        complaint.insert(kind, ContextValue::String(text));
+    }
+    complaint
 }
 
 /// What every verb needs to know.

@@ -6,10 +6,15 @@ use std::process::{Command, Output};
 use std::time::SystemTime;
 
 /// Runs an example to its end.
+pub(crate) fn run(name: &str, arguments: &[&str]) -> Output {
+    command(name).args(arguments).output().unwrap()
+}
+
+/// An example, to be started.
 ///
 /// `cargo test` builds examples with the tests, beside the directory of the test itself; but it does not when a single test is
 /// named, and a test of an old program would say nothing.
-pub(crate) fn run(name: &str, arguments: &[&str]) -> Output {
+pub(crate) fn command(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("examples").join(name);
     let newest = sources(name).iter().map(|source| modified(source)).max();
@@ -18,7 +23,7 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Output {
         "{} is missing or old; run cargo build --examples",
         program.display()
     );
-    Command::new(program).args(arguments).output().unwrap()
+    Command::new(program)
 }
 
 fn sources(name: &str) -> Vec<PathBuf> {

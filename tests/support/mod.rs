@@ -64,6 +64,14 @@ impl Bench {
         Process { child }
     }
 
+    /// Starts any program in the folder, on the store; what it says goes to `NAME.log`.
+    pub(crate) fn start(&self, name: &str, mut command: Command) -> Process {
+        let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
+        command.current_dir(self.folder.path()).env("CELERIAC_BROKER", &self.url).stdin(Stdio::null());
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Process { child }
+    }
+
     pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.url).await.unwrap()
     }

@@ -37,7 +37,13 @@ pub(super) fn open_writer(location: &Location) -> Result<Connection, BrokerError
     };
     check_directory(path, &location.store)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    connect(path, flags).and_then(|connection| prepare(connection, location)).map_err(|fault| answer(fault, location))
+    connect(path, flags).and_then(|connection| prepare(connection, location)).map_err(|fault| {
+        let detail = if cannot_open(&fault) { read_only(path) } else { None };
+        match detail {
+            Some(detail) => BrokerError::Refused { store: location.store.clone(), reason: Refusal::ReadOnly, detail },
+            None => answer(fault, location),
+        }
+    })
 }
 
 /// Opens the connection that only reads; the writer's must have been opened before. There is none for memory.
@@ -67,6 +73,33 @@ fn check_directory(path: &Path, store: &str) -> Result<(), BrokerError> {
         }
         _ => Ok(()),
     }
+}
+
+fn cannot_open(fault: &Fault) -> bool {
+    matches!(fault, Fault::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen))
+}
+
+/// What must be written and may not be: the file, or its directory, where the log is kept beside it. Again SQLite says only that it cannot
+/// open the file.
+///
+/// The file is not opened to find out: closing it again would drop the locks that this process has on it through SQLite.
+#[cfg(target_os = "linux")]
+fn read_only(path: &Path) -> Option<String> {
+    use rustix::fs::{Access, access};
+    use rustix::io::Errno;
+
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let places = [path, directory.unwrap_or(Path::new("."))];
+    places.into_iter().find_map(|place| match access(place, Access::WRITE_OK) {
+        Err(Errno::ROFS) => Some(format!("{} is on a file system that may only be read", place.display())),
+        Err(Errno::ACCESS) => Some(format!("this user may not write {}", place.display())),
+        _ => None,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_only(_path: &Path) -> Option<String> {
+    None
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Fault> {

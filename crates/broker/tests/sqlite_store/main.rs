@@ -10,4 +10,6 @@ mod damage;
 mod refusals;
 mod scale;
 mod sharing;
+#[cfg(target_os = "linux")]
+mod small_disk;
 mod support;
