@@ -1,6 +1,5 @@
 //! A task that computes: a plain function runs on a thread of its own, and no async task waits for it.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
-#![expect(clippy::needless_pass_by_value, reason = "a task owns what it is given")]
 
 use celeriac::{CancelReason, Client, Context, Tasks, Worker};
 
