@@ -4,20 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Delivery, Settlement};
-use celeriac_core::{Cause, Ending, Record, State, Transition, Verdict, decide};
+use celeriac_core::{Cause, Ending, Record, State, Timestamp, Transition, Verdict, decide};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::backlog::{RunnerGuard, Waiting};
 use crate::context::{Attempt, Context, order};
-use crate::guard::{GuardedRun, caught, on_a_thread};
+use crate::guard::{GuardedRun, caught};
 use crate::handler::Started;
 use crate::limits::{GivenUp, before, given_up, within};
 use crate::notebook;
 use crate::post::Post;
+use crate::threads::on_a_thread;
 
 /// Jobs that a runner runs before it lets others have the thread; each may have ended without ever waiting.
 const JOBS_PER_TURN: usize = 32;
+
+/// How long a blocking task waits for a thread before it is handed back: another worker may have one.
+const LONGEST_WAIT_FOR_THREAD: Duration = Duration::from_secs(10);
 
 /// Runs what waits in the backlog and leaves its ends to be settled.
 #[derive(Clone)]
@@ -116,12 +120,13 @@ impl Executor {
                 let permit = tokio::select! {
                     biased;
                     given_up = GivenUp::before_it_began(attempt) => return End::NeverBegan(given_up),
-                    permit = Arc::clone(&self.post.threads).acquire_owned() => permit,
+                    permit = self.post.threads.acquire() => permit,
+                    () = tokio::time::sleep(self.until_too_late(record).min(LONGEST_WAIT_FOR_THREAD)) => None,
                 };
-                let Ok(permit) = permit else { return End::NeverBegan(GivenUp::HandedBack) };
                 if self.is_too_late(record) {
                     return End::Ended(Ending::Expired);
                 }
+                let Some(permit) = permit else { return End::NeverBegan(GivenUp::HandedBack) };
                 on_a_thread(work, permit)
             }
             Ok(Err(error)) => {
@@ -155,8 +160,12 @@ impl Executor {
     /// Whether the job has expired or its deadline has passed. The latest time that the store's clock may show decides: an expired job
     /// never begins.
     fn is_too_late(&self, record: &Record) -> bool {
-        let over = record.expires_at().into_iter().chain(record.deadline()).min();
-        over.is_some_and(|over| over <= self.post.clock.latest())
+        last_start(record).is_some_and(|over| over <= self.post.clock.latest())
+    }
+
+    /// How long the job may still begin.
+    fn until_too_late(&self, record: &Record) -> Duration {
+        last_start(record).map_or(Duration::MAX, |over| over.since(self.post.clock.now()))
     }
 
     /// Until when the attempt may run because of its job's deadline.
@@ -181,6 +190,11 @@ impl Executor {
         rules.jitter = fastrand::f64();
         decide(record, ending, &rules)
     }
+}
+
+/// When it is too late for a job to begin.
+fn last_start(record: &Record) -> Option<Timestamp> {
+    record.expires_at().into_iter().chain(record.deadline()).min()
 }
 
 /// How an attempt ended.

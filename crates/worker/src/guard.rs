@@ -2,14 +2,13 @@
 
 use std::any::Any;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
 use celeriac_core::{Cause, Ending, MAX_PAYLOAD_BYTES, TaskError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::context::Attempt;
-use crate::handler::{Run, RunResult, Work};
+use crate::handler::{Run, RunResult};
 use crate::stalls::Epoch;
 
 /// A run whose code may panic, also while it is dropped: at a time limit, at a shutdown, or after a panic.
@@ -49,50 +48,6 @@ impl Drop for GuardedRun {
         let run = self.0.take();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(run))) {
             tracing::warn!(panic = panic_text(panic.as_ref()), "panicked while an attempt was given up");
-        }
-    }
-}
-
-/// Runs blocking work on a thread of its own; dropping the run leaves the thread to its end. The permit is free when the thread has ended,
-/// not when its run was given up: so there are never more threads than permits.
-///
-/// The threads are not the runtime's, because a runtime waits for its own at the end, however long they take.
-pub(crate) fn on_a_thread(work: Work, permit: OwnedSemaphorePermit) -> Run {
-    Box::pin(async move {
-        let (sender, answer) = oneshot::channel();
-        let runtime = tokio::runtime::Handle::current();
-        let body = move || {
-            // Blocking code may use the runtime it was started from, to spawn or to block on.
-            let _guard = runtime.enter();
-            let answer = catch_unwind(AssertUnwindSafe(work));
-            drop(permit);
-            // Nobody waits any more for a run that was given up.
-            let _ = sender.send(answer);
-        };
-        let started = std::thread::Builder::new().name("celeriac-blocking".to_owned()).spawn(body);
-        if let Err(error) = started {
-            return Err(TaskError::retry(format!("the system has no thread for a blocking task: {error}")));
-        }
-        let mut left = LeftAlone { returned: false };
-        let answer = answer.await;
-        left.returned = true;
-        match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => Err(TaskError::retry("the thread of a blocking task broke down")),
-        }
-    })
-}
-
-/// Says when a run is dropped whose thread goes on: somebody will wonder what the process still does.
-struct LeftAlone {
-    returned: bool,
-}
-
-impl Drop for LeftAlone {
-    fn drop(&mut self) {
-        if !self.returned {
-            tracing::warn!("the attempt is over, but its function goes on and keeps its thread until it returns");
         }
     }
 }

@@ -34,7 +34,7 @@ impl WorkerHandle {
     #[must_use]
     pub fn health(&self) -> Health {
         let post = &self.post;
-        let stuck = post.progress.stuck();
+        let stuck = post.progress.stuck().or_else(|| post.threads.stuck());
         let stopping = post.signals.stop.is_cancelled().then(|| "the worker is stopping".to_owned());
         Health { unready: stopping.or_else(|| post.progress.unready()), stuck }
     }

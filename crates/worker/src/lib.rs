@@ -68,6 +68,7 @@ mod state;
 mod summary;
 mod suspects;
 mod tasks;
+mod threads;
 mod turns;
 mod worker;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_broker::Broker;
 use celeriac_core::{QueueName, Rules, TaskName, Timestamp};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
@@ -20,6 +20,7 @@ use crate::session::SessionKeeper;
 use crate::stalls::Epoch;
 use crate::summary::Counters;
 use crate::tasks::{Entry, Tasks};
+use crate::threads::Threads;
 use crate::turns::Turns;
 
 /// How a worker was set up.
@@ -56,7 +57,7 @@ pub(crate) struct Post {
     pub(crate) notebook: Arc<Notebook>,
     pub(crate) epoch: Epoch,
     /// Threads for blocking tasks.
-    pub(crate) threads: Arc<Semaphore>,
+    pub(crate) threads: Threads,
     pub(crate) signals: Signals,
 }
 

@@ -255,6 +255,7 @@ mod tests {
         assert!(!progress.starves(true), "seen for the first time");
         age(&mut progress, 10);
         progress.fetched();
+        age(&mut progress, 1);
         assert!(!progress.starves(true), "a fetch was answered since");
         age(&mut progress, 10);
         assert!(progress.starves(true));

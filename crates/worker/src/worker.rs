@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac_broker::Broker;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +24,7 @@ use crate::session::{Backoff, SessionKeeper};
 use crate::stalls::Epoch;
 use crate::summary::{Counters, Summary};
 use crate::tasks::Tasks;
+use crate::threads::Threads;
 use crate::{notebook, promoter, pruner, reclaimer, settler};
 
 /// How much of the grace is kept for handing back and settling, at most.
@@ -101,7 +101,7 @@ impl Worker {
             elsewhere: Elsewhere::default(),
             notebook: Arc::default(),
             epoch: Epoch::default(),
-            threads: Arc::new(Semaphore::new(settings.blocking)),
+            threads: Threads::new(settings.blocking),
             signals: Signals::new(),
             settings,
         };
