@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use celeriac::broker::JobFilter;
 use celeriac::{Client, State, TaskError, Tasks, Worker, task};
@@ -91,4 +92,30 @@ async fn a_link_that_is_cut_again_and_again_loses_nothing() {
         assert_eq!(job.result().await.unwrap(), number.to_string());
     }
     assert_eq!(runs.load(Ordering::SeqCst), 201, "no job ran twice: a cut link costs no lease");
+}
+
+/// Runs for longer than the lease of its worker.
+#[task("long", queue = "counted", retries = 0)]
+async fn long(runs: State<Arc<AtomicU32>>) -> Result<u32, TaskError> {
+    runs.fetch_add(1, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    Ok(runs.load(Ordering::SeqCst))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_connection_for_orders_costs_no_lease() {
+    let link = link().await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let start = |client: &Client| {
+        let tasks = Tasks::new().task::<long>().state(Arc::clone(&runs));
+        let worker = Worker::builder(client, tasks).lease(Duration::from_secs(2)).build().unwrap();
+        tokio::spawn(worker.run());
+    };
+    start(&link.linked);
+    link.proxy.hang_at(":orders");
+    let job = link.straight.enqueue(long {}).await.unwrap();
+    link.proxy.lost().await;
+    // Would take the job over as soon as the lease had ended.
+    start(&link.straight);
+    assert_eq!(job.result().await.unwrap(), 1, "the job ran twice");
 }

@@ -16,12 +16,14 @@ enum Trap {
     LoseAnswer(Vec<u8>),
     /// It does not reach the server.
     LoseCommand(Vec<u8>),
+    /// It does not reach the server, nor does anything after it, and the connection stays open. This trap stays set.
+    Hang(Vec<u8>),
 }
 
 impl Trap {
     fn needle(&self) -> &[u8] {
         match self {
-            Self::LoseAnswer(needle) | Self::LoseCommand(needle) => needle,
+            Self::LoseAnswer(needle) | Self::LoseCommand(needle) | Self::Hang(needle) => needle,
         }
     }
 }
@@ -79,6 +81,11 @@ impl SwallowingProxy {
         self.state.set_trap(Trap::LoseCommand(needle.into()));
     }
 
+    /// Lets every connection fall silent, without an end, that sends a command that holds `needle`, until [`SwallowingProxy::pass`].
+    pub fn hang_at(&self, needle: &str) {
+        self.state.set_trap(Trap::Hang(needle.into()));
+    }
+
     /// Waits until the command was lost, or was carried out and its answer lost.
     pub async fn lost(&self) {
         self.state.sprung.notified().await;
@@ -126,7 +133,8 @@ impl State {
     /// Takes the trap if `seen` holds its bytes.
     fn spring(&self, seen: &[u8]) -> Option<Trap> {
         let holds = |trap: &mut Trap| seen.windows(trap.needle().len()).any(|window| window == trap.needle());
-        self.lock().take_if(holds)
+        let mut set = self.lock();
+        if matches!(*set, Some(Trap::Hang(_))) { set.clone().take_if(holds) } else { set.take_if(holds) }
     }
 }
 
@@ -175,6 +183,10 @@ async fn commands(
         let read = client.read(&mut buffer).await.ok().filter(|read| *read > 0)?;
         seen.extend_from_slice(&buffer[..read]);
         let trap = state.spring(&seen);
+        if matches!(trap, Some(Trap::Hang(_))) {
+            state.sprung.notify_one();
+            std::future::pending::<()>().await;
+        }
         if !matches!(trap, Some(Trap::LoseCommand(_))) {
             server.write_all(&buffer[..read]).await.ok()?;
         }

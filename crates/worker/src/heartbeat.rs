@@ -54,8 +54,9 @@ struct Beats {
     broker: Option<Arc<dyn Broker>>,
     /// When the last beat that was answered had been sent.
     beaten: Instant,
-    /// Jobs that the last beat listed and the worker did not know.
+    /// Jobs that a beat listed and the worker did not know, and when that was.
     unknown: HashSet<(JobId, Fence)>,
+    looked: Instant,
     /// Whether it was said that the lease may be lost.
     at_risk: bool,
 }
@@ -63,19 +64,22 @@ struct Beats {
 impl Beats {
     fn new(post: Arc<Post>) -> Self {
         let sessions = post.session.watch();
-        Self { post, sessions, broker: None, beaten: Instant::now(), unknown: HashSet::new(), at_risk: false }
+        let now = Instant::now();
+        Self { post, sessions, broker: None, beaten: now, unknown: HashSet::new(), looked: now, at_risk: false }
     }
 
     async fn run(mut self) {
-        let interval = self.post.settings.lease / 4;
+        let interval = self.interval();
         let end = self.post.signals.end.clone();
-        let mut wait = interval;
+        let mut failed = false;
         loop {
             tokio::select! {
                 () = end.cancelled() => return,
-                () = self.rest(wait) => {}
+                // Several tries within one lease, also when it is short. Orders are news only to a beat that is answered.
+                () = tokio::time::sleep((interval / 4).min(Duration::from_secs(1))), if failed => {}
+                () = self.rest(interval), if !failed => {}
             }
-            wait = interval;
+            failed = false;
             let Some(session) = self.sessions.borrow_and_update().clone() else { continue };
             if !self.must_beat() {
                 continue;
@@ -93,11 +97,14 @@ impl Beats {
                 Ok(pulse) => self.answered(sent, &pulse),
                 Err(error) => {
                     self.failed(&error);
-                    // Several tries within one lease, also when it is short.
-                    wait = (interval / 4).min(Duration::from_secs(1));
+                    failed = true;
                 }
             }
         }
+    }
+
+    fn interval(&self) -> Duration {
+        self.post.settings.lease / 4
     }
 
     /// Waits until the next beat, or until there may be orders for what is held.
@@ -111,12 +118,18 @@ impl Beats {
                 // If it cannot be reached, the next beat says so.
                 self.broker = tokio::time::timeout(left(), self.post.broker.sibling()).await.ok().and_then(Result::ok);
             }
-            match (&self.broker, session) {
+            match (self.broker.clone(), session) {
                 (Some(broker), Some(session)) if holds => {
-                    match broker.wait_for_orders(&session, left()).await {
-                        Ok(()) => return,
+                    // The lease does not wait for a connection that hangs, however long that is given to answer.
+                    let limit = left() + self.interval() / 4;
+                    match tokio::time::timeout(limit, broker.wait_for_orders(&session, left())).await {
+                        Ok(Ok(())) => return,
                         // The beat finds out what is wrong.
-                        Err(error) => tracing::debug!(%error, "cannot wait for orders"),
+                        Ok(Err(error)) => tracing::debug!(%error, "cannot wait for orders"),
+                        Err(_) => {
+                            tracing::debug!("the wait for orders hangs; its connection is left");
+                            self.broker = None;
+                        }
                     }
                     tokio::time::sleep(left()).await;
                 }
@@ -156,16 +169,18 @@ impl Beats {
         self.post.clock.note(pulse.now);
         self.post.held.tell(&pulse.revoked, order::REVOKED);
         self.post.signals.due(pulse.next_due);
-        // A job on its way to the fetcher is listed and not yet known: only one that stays unknown over two beats counts.
         let unknown: HashSet<(JobId, Fence)> = pulse
             .held
             .iter()
             .filter(|(id, fence)| *fence <= pulse.newest_fence && !self.post.held.has(id, *fence))
             .cloned()
             .collect();
-        let doubtful = unknown.intersection(&self.unknown).next().is_some();
-        self.unknown = if doubtful { HashSet::new() } else { unknown };
-        if doubtful {
+        // A job on its way to the fetcher is listed and not yet known: only one that stays unknown for a while counts. Orders make beats
+        // follow each other within a moment.
+        if self.unknown.is_disjoint(&unknown) {
+            (self.unknown, self.looked) = (unknown, sent);
+        } else if sent.duration_since(self.looked) >= self.interval() / 2 {
+            self.unknown.clear();
             tracing::warn!("the store lists jobs that this worker does not know; comparing");
             self.post.signals.attention.notify_one();
         }
