@@ -200,6 +200,10 @@ impl Broker for Endless {
         Ok(Vec::new())
     }
 
+    async fn held_among(&self, _: &Incarnation, _: &[JobId]) -> Result<Vec<Delivery>, BrokerError> {
+        Ok(Vec::new())
+    }
+
     async fn finish_drain(&self, _: &Incarnation) -> Result<bool, BrokerError> {
         Ok(true)
     }

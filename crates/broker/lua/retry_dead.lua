@@ -1,4 +1,5 @@
--- PURPOSE: makes dead jobs ready again, with failures, losses and suspicion forgotten, and removes their kept ends.
+-- PURPOSE: makes dead jobs ready again, as if they were enqueued now: failures, losses and suspicion are forgotten, and their kept ends
+--   removed. Expiry and deadline count from now on, or the job would end again without having run.
 -- PRECONDITION: each job is still dead, and its unique key, if it has one, is free; else nothing happens to it.
 -- KEYS: 1 dead, 2 jobs, 3 counts, 4 ends, 5 burials, 6 unique, 7 queues; then for each queue its lists, see lib/queue.lua.
 -- ARGV: 1 override, 2 queue_count; then the names of the queues; then for each job the place of its queue, its id, its
@@ -24,12 +25,12 @@ redis.call('HLEN', queues)
 expect_lists(first_list, #KEYS)
 local stamped = stamp(clock(override))
 
-local function innocent(record)
+local function made_new(record)
   local flags = string.byte(record, 15)
   if is_suspect(record) then
     flags = flags - 16
   end
-  return string.sub(record, 1, 14) .. string.char(flags) .. string.sub(record, 16, 17) .. '\0\0\0' .. string.sub(record, 21)
+  return stamped .. string.sub(record, 7, 14) .. string.char(flags) .. string.sub(record, 16, 17) .. '\0\0\0' .. string.sub(record, 21)
 end
 
 local answers, touched = {}, {}
@@ -50,7 +51,7 @@ for at = 3 + queue_count, #ARGV, 3 do
         redis.call('HSET', unique, key, id)
       end
       local lists = lists_of(first_list, queue)
-      put_ready(queues, ARGV[2 + queue], jobs, id, innocent(made_ready(record, stamped)), lists)
+      put_ready(queues, ARGV[2 + queue], jobs, id, made_new(made_ready(record, stamped)), lists)
       touched[queue] = true
       answer = 'D'
     end

@@ -134,8 +134,11 @@ pub trait Broker: Inspector + Debug + 'static {
     /// The condemned incarnations that are not drained yet, at most `max`.
     async fn lost(&self, max: usize) -> Result<Vec<Incarnation>, BrokerError>;
 
-    /// At most `max` jobs that a condemned incarnation still holds.
+    /// At most `max` jobs that an incarnation holds, with at most about 1 MiB in all.
     async fn held_by(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError>;
+
+    /// Those of these jobs that an incarnation holds: as many as fit into about 1 MiB, one at least.
+    async fn held_among(&self, incarnation: &Incarnation, ids: &[JobId]) -> Result<Vec<Delivery>, BrokerError>;
 
     /// Forgets a condemned incarnation if it holds nothing any more; says whether it did.
     async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError>;

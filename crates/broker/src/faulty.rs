@@ -41,6 +41,7 @@ pub enum Operation {
     Look,
     Lost,
     HeldBy,
+    HeldAmong,
     FinishDrain,
     ReleaseParked,
     Prune,
@@ -260,6 +261,10 @@ impl Broker for FaultyBroker {
 
     async fn held_by(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError> {
         self.pass(Operation::HeldBy, self.broker.held_by(incarnation, max)).await
+    }
+
+    async fn held_among(&self, incarnation: &Incarnation, ids: &[JobId]) -> Result<Vec<Delivery>, BrokerError> {
+        self.pass(Operation::HeldAmong, self.broker.held_among(incarnation, ids)).await
     }
 
     async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {

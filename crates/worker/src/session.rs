@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use celeriac_broker::{BrokerError, Holder, Reconciled, Registration, Session, Settlement};
-use celeriac_core::{Ending, Fence, Incarnation, JobId, Rules, decide};
+use celeriac_broker::{BrokerError, Delivery, Holder, Reconciled, Registration, Session, Settlement};
+use celeriac_core::{Ending, Fence, Incarnation, JobId, Lease, Rules, decide};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -247,22 +247,28 @@ impl Post {
             return Ok(());
         }
         let rules = Rules::new(Arc::clone(&self.settings.name), self.clock.now());
-        let deliveries = self.broker.held_by(&session.incarnation, HAND_BACK_BATCH).await?;
-        let settlements: Vec<Settlement> = deliveries
-            .into_iter()
-            .filter(|delivery| unknown.contains(&(delivery.record.id.clone(), delivery.lease.fence)))
-            .map(|delivery| Settlement {
-                id: delivery.record.id.clone(),
-                transition: decide(delivery.record, Ending::HandedBack, &rules),
-                fence: delivery.lease.fence,
-            })
-            .collect();
-        for batch in settlements.chunks(HAND_BACK_BATCH) {
-            let holder = Holder::Session(session.clone());
-            let settled = self.broker.settle(&holder, batch).await?;
-            end_revoked(self, &holder, batch, &settled).await?;
+        let holder = Holder::Session(session.clone());
+        let (mut left, mut handed_back): (Vec<(JobId, Fence)>, _) = (unknown.into_iter().collect(), 0);
+        while !left.is_empty() {
+            let ids: Vec<JobId> = left.iter().take(HAND_BACK_BATCH).map(|(id, _)| id.clone()).collect();
+            let deliveries = self.broker.held_among(&session.incarnation, &ids).await?;
+            if deliveries.is_empty() {
+                // What has no record that can be read is no job; the next of them may be.
+                left.drain(..ids.len());
+            }
+            let mut batch = Vec::with_capacity(deliveries.len());
+            for Delivery { record, lease: Lease { fence, .. } } in deliveries {
+                let Some(at) = left.iter().position(|(id, _)| *id == record.id) else { continue };
+                if left.swap_remove(at).1 == fence {
+                    let id = record.id.clone();
+                    batch.push(Settlement { id, fence, transition: decide(record, Ending::HandedBack, &rules) });
+                }
+            }
+            let settled = self.broker.settle(&holder, &batch).await?;
+            end_revoked(self, &holder, &batch, &settled).await?;
+            handed_back += batch.len();
         }
-        tracing::info!(jobs = settlements.len(), "handed back jobs whose hand-out had been lost");
+        tracing::info!(jobs = handed_back, "handed back jobs whose hand-out had been lost");
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use celeriac_broker::{BrokerError, Holder, Settled, Settlement};
-use celeriac_core::{Rules, Transition};
+use celeriac_core::Transition;
 
 use crate::ends::Batch;
 use crate::post::Post;
@@ -67,7 +67,12 @@ impl Post {
 
     /// The settlement that a store takes for a job that was revoked while it was held.
     pub(crate) fn as_revoked(&self, settlement: &Settlement) -> Settlement {
-        let rules = Rules::new(Arc::clone(&self.settings.name), self.clock.now());
+        let (Transition::Retry { record, .. } | Transition::Requeue { record } | Transition::Park { record }) =
+            &settlement.transition
+        else {
+            return settlement.clone();
+        };
+        let rules = self.rules(&record.task, Arc::clone(&self.settings.name));
         Settlement { transition: settlement.transition.clone().revoked(&rules), ..settlement.clone() }
     }
 

@@ -216,6 +216,7 @@ macro_rules! conformance_suite {
             }
             payloads {
                 arguments_are_kept_byte_by_byte
+                held_jobs_are_found_by_name
                 arguments_survive_going_round
                 a_result_is_kept_as_it_is
                 the_longest_names_are_kept

@@ -42,6 +42,30 @@ pub async fn arguments_are_kept_byte_by_byte(context: Context) -> Outcome {
     Ok(())
 }
 
+/// Held jobs can be asked for by name, however many big ones are held beside them.
+pub async fn held_jobs_are_found_by_name(context: Context) -> Outcome {
+    let mut sent = Vec::new();
+    for _ in 0..30 {
+        sent.push(context.enqueue_one(with_payload(vec![b'1'; 100_000], "q")).await?);
+    }
+    let (worker, other) = (context.worker().await?, context.worker().await?);
+    let mut held = Vec::new();
+    while held.len() < 29 {
+        held.extend(worker.fetch(&["q"], 29 - held.len()).await?);
+    }
+    other.fetch_one("q").await?;
+    let incarnation = &worker.session.incarnation;
+    assert!(context.broker.held_by(incarnation, 500).await?.len() < 20, "there is an end to what one answer holds");
+    let asked = [sent[29].clone(), sent[28].clone(), JobId::generate(), sent[0].clone()];
+    let mut found = context.broker.held_among(incarnation, &asked).await?;
+    found.sort_by_key(|delivery| sent.iter().position(|id| *id == delivery.record.id));
+    assert!(found == [held[0].clone(), held[28].clone()]);
+    let some = context.broker.held_among(incarnation, &sent).await?.len();
+    assert!((1..29).contains(&some), "{some}");
+    assert!(context.broker.held_among(incarnation, &[]).await?.is_empty());
+    Ok(())
+}
+
 /// Arguments survive each way back into the queue.
 pub async fn arguments_survive_going_round(context: Context) -> Outcome {
     let worker = context.worker().await?;

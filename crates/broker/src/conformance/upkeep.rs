@@ -92,7 +92,7 @@ pub async fn a_dead_job_is_retried_by_hand(context: Context) -> Outcome {
     assert_eq!(context.broker.retry_dead(std::slice::from_ref(&id)).await?, [Retried::Done]);
     let view = context.expect_only_in(&id, State::Queued).await?;
     assert_eq!((view.failures, view.losses, view.suspect, view.attempt), (0, 0, false, 3));
-    assert_eq!(view.since, context.now());
+    assert_eq!((view.since, view.enqueued_at), (context.now(), context.now()), "its expiry counts anew");
     assert_eq!(context.broker.result(&id).await?, None);
     assert_eq!(context.worker().await?.fetch_one("q").await?.record.attempt, 3);
     Ok(())

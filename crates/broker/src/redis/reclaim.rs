@@ -1,6 +1,6 @@
 //! Takes jobs back from workers that vanished, in two steps (condemn, then drain), and cleans up behind time.
 
-use celeriac_core::{Fence, Incarnation, QueueName};
+use celeriac_core::{Fence, Incarnation, JobId, QueueName};
 
 use super::fetch::deliveries;
 use super::places::Stored;
@@ -58,9 +58,18 @@ impl RedisBroker {
         Ok(self.ids(&command).await?.into_iter().map(Incarnation::from_stored).collect())
     }
 
-    pub(super) async fn held_jobs(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError> {
+    /// What an incarnation holds, or of these ids those that it holds.
+    pub(super) async fn held_jobs(
+        &self,
+        incarnation: &Incarnation,
+        max: usize,
+        ids: &[JobId],
+    ) -> Result<Vec<Delivery>, BrokerError> {
         let mut call = Call::new(&script::HELD, &[self.keys.running(incarnation), self.keys.jobs()]);
         call.arg(max.min(MAX_BATCH_JOBS)).arg(MAX_BATCH_BYTES);
+        ids.iter().for_each(|id| {
+            call.arg(id.as_str());
+        });
         let mut values = self.commands.call(&call).await?.take::<Vec<redis::Value>>()?.into_iter();
         let mut held = Vec::with_capacity(values.len() / 3);
         while let (Some(id), Some(fence), Some(record)) = (values.next(), values.next(), values.next()) {

@@ -217,7 +217,11 @@ impl Broker for RedisBroker {
     }
 
     async fn held_by(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError> {
-        self.held_jobs(incarnation, max).await
+        self.held_jobs(incarnation, max, &[]).await
+    }
+
+    async fn held_among(&self, incarnation: &Incarnation, ids: &[JobId]) -> Result<Vec<Delivery>, BrokerError> {
+        if ids.is_empty() { Ok(Vec::new()) } else { self.held_jobs(incarnation, ids.len(), ids).await }
     }
 
     async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {

@@ -298,6 +298,11 @@ impl Broker for SqliteBroker {
         self.write(move |scope| reclaim::held_by(scope, &incarnation, max)).await
     }
 
+    async fn held_among(&self, incarnation: &Incarnation, ids: &[JobId]) -> Result<Vec<Delivery>, BrokerError> {
+        let (incarnation, ids) = (incarnation.clone(), ids.to_vec());
+        self.read(move |view| reclaim::held_among(view, &incarnation, &ids)).await
+    }
+
     async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
         let incarnation = incarnation.clone();
         self.write(move |scope| reclaim::finish_drain(scope, &incarnation)).await

@@ -84,7 +84,8 @@ pub(super) fn purge(scope: &mut Scope<'_>, queue: &QueueName, max: usize, by: &s
     Ok(Purged { count, more })
 }
 
-/// Makes dead jobs ready again, as if they had never failed; their ends are forgotten.
+/// Makes dead jobs ready again, as if they were enqueued now; their ends are forgotten. Expiry and deadline count from now on, or the job
+/// would end again without having run.
 pub(super) fn retry_dead(scope: &mut Scope<'_>, ids: &[JobId]) -> Result<Vec<Retried>, Fault> {
     ids.iter().map(|id| retry_one(scope, id)).collect()
 }
@@ -98,8 +99,9 @@ fn retry_one(scope: &mut Scope<'_>, id: &JobId) -> Result<Retried, Fault> {
     if let Some(holder) = unique.map(|unique| holder_of_key(scope, unique)).transpose()?.flatten() {
         return Ok(Retried::UniqueInUse { holder });
     }
-    let sql = r#"UPDATE "jobs" SET failures = 0, losses = 0, suspect = 0, unique_key = ?2 WHERE rowid = ?1"#;
-    scope.execute(sql, (row, unique.map(UniqueKey::as_str)))?;
+    let sql = r#"UPDATE "jobs" SET failures = 0, losses = 0, suspect = 0, unique_key = ?2, enqueued_at = ?3
+        WHERE rowid = ?1"#;
+    scope.execute(sql, (row, unique.map(UniqueKey::as_str), integer(scope.now().as_millis())))?;
     scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [id.as_str()])?;
     make_ready(scope, row, job.record.queue.as_str())?;
     Ok(Retried::Done)

@@ -1,15 +1,15 @@
 //! Taking jobs from workers that vanished: condemn, then drain.
 
-use celeriac_core::{Incarnation, Lease, QueueName};
+use celeriac_core::{Incarnation, JobId, Lease, QueueName};
 use rusqlite::Row;
 
 use super::clock::Deadline;
 use super::fault::Fault;
 use super::queues::{self, Kind};
-use super::rows::{self, StoredJob, select_jobs};
+use super::rows::{self, Job, StoredJob, select_jobs};
 use super::scope::{Scope, View, integer};
 use super::session;
-use crate::batch::MAX_BATCH_JOBS;
+use crate::batch::{MAX_BATCH_BYTES, MAX_BATCH_JOBS};
 use crate::delivery::{Condemned, Delivery};
 
 /// Moves incarnations whose lease has ended from the leases to the lost.
@@ -52,21 +52,41 @@ pub(super) fn lost(view: &View<'_>, max: usize) -> Result<Vec<Incarnation>, Faul
 pub(super) fn held_by(scope: &mut Scope<'_>, worker: &Incarnation, max: usize) -> Result<Vec<Delivery>, Fault> {
     let sql = select_jobs!("INDEXED BY \"jobs_held\" WHERE holder = ?1 ORDER BY fence, id LIMIT ?2");
     let mut deliveries = Vec::new();
-    let mut unreadable = Vec::new();
+    let (mut unreadable, mut bytes) = (Vec::new(), 0);
     scope.visit(sql, (worker.as_str(), integer(max.min(MAX_BATCH_JOBS) as u64)), |row| {
         let stored = StoredJob::read(row)?;
         match stored.job.map(|job| (job.record, job.held)) {
             Ok((record, Some((holder, fence)))) => {
+                bytes += record.payload.len();
                 deliveries.push(Delivery { record, lease: Lease { holder, fence } });
             }
             Ok((_, None)) => unreadable.push((stored.row, "holder without a token".to_owned())),
             Err(problem) => unreadable.push((stored.row, problem)),
         }
-        Ok(true)
+        Ok(bytes < MAX_BATCH_BYTES)
     })?;
     if is_lost(scope, worker)? {
         for (row, problem) in unreadable {
             rows::park_unreadable(scope, row, &problem)?;
+        }
+    }
+    Ok(deliveries)
+}
+
+/// Those of these jobs that an incarnation holds and that can be read.
+pub(super) fn held_among(view: &View<'_>, worker: &Incarnation, ids: &[JobId]) -> Result<Vec<Delivery>, Fault> {
+    let sql = select_jobs!("WHERE id = ?1 AND holder = ?2");
+    let (mut deliveries, mut bytes) = (Vec::new(), 0);
+    for id in ids.iter().take(MAX_BATCH_JOBS) {
+        view.visit(sql, (id.as_str(), worker.as_str()), |row| {
+            if let Ok(Job { record, held: Some((holder, fence)), .. }) = StoredJob::read(row)?.job {
+                bytes += record.payload.len();
+                deliveries.push(Delivery { record, lease: Lease { holder, fence } });
+            }
+            Ok(false)
+        })?;
+        if bytes >= MAX_BATCH_BYTES {
+            break;
         }
     }
     Ok(deliveries)

@@ -215,6 +215,10 @@ impl Broker for Stage {
         self.model().held_by(incarnation, max).await
     }
 
+    async fn held_among(&self, incarnation: &Incarnation, ids: &[JobId]) -> Result<Vec<Delivery>, BrokerError> {
+        self.model().held_among(incarnation, ids).await
+    }
+
     async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
         self.model().finish_drain(incarnation).await
     }

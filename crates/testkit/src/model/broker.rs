@@ -178,7 +178,11 @@ impl Broker for ModelBroker {
     }
 
     async fn held_by(&self, incarnation: &Incarnation, max: usize) -> Result<Vec<Delivery>, BrokerError> {
-        Ok(self.ask(|store| store.held_deliveries(incarnation, max)))
+        Ok(self.ask(|store| store.held_deliveries(incarnation, max, |_| true)))
+    }
+
+    async fn held_among(&self, incarnation: &Incarnation, ids: &[JobId]) -> Result<Vec<Delivery>, BrokerError> {
+        Ok(self.ask(|store| store.held_deliveries(incarnation, ids.len(), |id| ids.contains(id))))
     }
 
     async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {

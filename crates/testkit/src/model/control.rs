@@ -45,6 +45,7 @@ impl Store {
             return Retried::UniqueInUse { holder };
         }
         (record.failures, record.losses, record.suspect) = (0, 0, false);
+        record.enqueued_at = self.now;
         self.make_ready(record);
         self.ends.remove(id);
         Retried::Done

@@ -220,13 +220,24 @@ impl Store {
         Condemned { incarnations, lost, next_expiry, next_due: self.next_due(), now: self.now, work_waiting }
     }
 
-    pub(crate) fn held_deliveries(&self, incarnation: &Incarnation, max: usize) -> Vec<Delivery> {
+    pub(crate) fn held_deliveries(
+        &self,
+        incarnation: &Incarnation,
+        max: usize,
+        asked: impl Fn(&JobId) -> bool,
+    ) -> Vec<Delivery> {
+        let mut bytes = 0;
         let held = self.select(|job| job.held_by(incarnation).map(|fence| (fence, job.id().clone())));
         let deliver = |job: Job| {
             let fence = job.held_by(incarnation)?;
             Some(Delivery { lease: Lease { holder: incarnation.clone(), fence }, record: job.record })
         };
-        held.into_iter().filter_map(deliver).take(max).collect()
+        let fits = |delivery: &Delivery| {
+            let fits = bytes < MAX_BATCH_BYTES;
+            bytes += delivery.record.payload.len();
+            fits
+        };
+        held.into_iter().filter(|job| asked(job.id())).filter_map(deliver).take_while(fits).take(max).collect()
     }
 
     pub(crate) fn finish_drain(&mut self, incarnation: &Incarnation) -> bool {

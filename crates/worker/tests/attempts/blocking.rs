@@ -100,8 +100,11 @@ async fn a_time_limit_fails_the_attempt_and_the_thread_keeps_its_place() {
     assert_eq!((failed.state, failed.error.as_deref()), (JobState::Dead, Some("ran longer than 50ms")));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!((gauge.now(), gauge.most.load(Ordering::SeqCst)), (1, 1), "the second waits for the first's thread");
+    let stuck = worker.handle.health().stuck;
+    assert!(stuck.as_ref().is_some_and(|why| why.contains("all 1 threads")), "{stuck:?}");
     gauge.released.store(1, Ordering::SeqCst);
     assert_eq!(end(&store, &ids[1]).await.state, JobState::Succeeded);
+    assert_eq!(worker.handle.health().stuck, None);
     worker.stop().await;
 }
 
@@ -114,9 +117,8 @@ async fn a_job_that_expires_while_it_waits_for_a_place_never_begins() {
     let tasks = Tasks::new().handle_blocking(stubborn).state(gauge.clone());
     let worker = AtWork::start(&store, tasks, |worker| worker.concurrency(4).blocking(1));
     until(|| gauge.now() == 1 && worker.handle.running() == 2).await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(end(&store, &ids[1]).await.state, JobState::Expired, "while the place is still taken");
     gauge.released.store(1, Ordering::SeqCst);
-    assert_eq!(end(&store, &ids[1]).await.state, JobState::Expired);
     assert_eq!(end(&store, &ids[0]).await.state, JobState::Succeeded);
     worker.stop().await;
 }
