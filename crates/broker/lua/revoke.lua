@@ -1,12 +1,13 @@
 -- PURPOSE: ends jobs that wait, and tells the workers of those that run.
 -- PRECONDITION: each record begins with the bytes that the caller has read, else nothing happens to that job; and every worker that may
 --   hold jobs is named, else nothing happens at all.
--- KEYS: 1 jobs, 2 scheduled, 3 counts, 4 ends, 5 keeps, 6 unique, 7 revoked, 8 leases, 9 lost, 10 parked; then for each holder its
---   running hash and its list of orders; then for each task its parked set; then for each time to keep ends its list of ended jobs.
+-- KEYS: 1 jobs, 2 scheduled, 3 counts, 4 ends, 5 keeps, 6 unique, 7 revoked, 8 leases, 9 lost, 10 parked, 11 unreadable; then for each
+--   holder its running hash and its list of orders; then for each task its parked set; then for each time to keep ends its list of ended jobs.
 -- ARGV: 1 override, 2 channel, 3 by, 4 order_ttl, 5 holder_count, 6 queue_count, 7 task_count, 8 keep_count; then the names of
 --   holders, queues and tasks, and the times in ms; then for each job its id, the fixed bytes its record begins with, the places of its
---   queue and task, its unique key or '', the place of the time or zero, its end.
--- RETURNS: {done, letters}, for each job E (ended), T (its worker is told) or A (it has changed, look again); or {again}.
+--   queue and task (zero if the caller cannot read its record), its unique key or '', the place of the time or zero, its end.
+-- RETURNS: {done, letters}, for each job E (ended), T (its worker is told), A (it has changed, look again) or C (it waits, and the caller
+--   cannot read its record); or {again}.
 local jobs = KEYS[1]
 local scheduled = KEYS[2]
 local counts = KEYS[3]
@@ -17,6 +18,7 @@ local revoked = KEYS[7]
 local leases = KEYS[8]
 local lost = KEYS[9]
 local parked = KEYS[10]
+local unreadable = KEYS[11]
 local override = ARGV[1]
 local channel = ARGV[2]
 local by = ARGV[3]
@@ -30,7 +32,7 @@ local first_queue = first_holder + holder_count
 local first_task = first_queue + queue_count
 local first_keep = first_task + task_count
 local first_job = first_keep + keep_count
-local first_running = 11
+local first_running = 12
 local first_parked = first_running + 2 * holder_count
 local first_ended = first_parked + task_count
 
@@ -55,6 +57,7 @@ redis.call('SCARD', keeps)
 redis.call('HLEN', unique)
 redis.call('HLEN', revoked)
 redis.call('SCARD', parked)
+redis.call('ZCARD', unreadable)
 expect_lists(first_ended, #KEYS)
 
 local stamped, letters = stamp(now), {}
@@ -80,7 +83,7 @@ end
 -- Takes a job from the place where it waits. In the middle of a list its id stays, and its record says so until the id comes up.
 local function take_out(id, record, state, queue, task)
   if state == 'Q' then
-    redis.call('HSET', jobs, id, in_state(record, 'R', stamped))
+    redis.call('HSET', jobs, id, tombstone(record, stamped))
     redis.call('HINCRBY', counts, 'gone:' .. queue, 1)
     return
   end
@@ -105,10 +108,19 @@ for at = first_job, #ARGV, 7 do
   local letter = 'A'
   if record and string.sub(record, 1, SHORTEST) == head then
     local state = string.sub(record, 14, 14)
-    local holder = state == 'Q' and holder_of(id)
+    local holder = (state == 'Q' or task == 0) and holder_of(id)
     if holder then
       tell(id, holder)
       letter = 'T'
+    elseif unshelve(unreadable, counts, id) then
+      redis.call('HDEL', jobs, id)
+      free_key(unique, key, id)
+      if place > 0 then
+        keep_end(kept, place, id, outcome, now)
+      end
+      letter = 'E'
+    elseif task == 0 then
+      letter = 'C'
     elseif state == 'Q' or state == 'S' or state == 'T' or state == 'P' then
       take_out(id, record, state, ARGV[first_queue + queue - 1], task)
       free_key(unique, key, id)

@@ -29,6 +29,9 @@ pub enum Cause {
     UnknownTask,
     /// The arguments could not be decoded.
     Undecodable,
+    /// A cause that a newer version has noted and this one does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// One attempt that did not succeed.
@@ -59,6 +62,12 @@ impl Incident {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_of_a_newer_version_makes_no_job_unreadable() {
+        let newer = r#"{"attempt":1,"at":0,"worker":"w","cause":"struck_by_lightning","error":"e"}"#;
+        assert_eq!(serde_json::from_str::<Incident>(newer).unwrap().cause, Cause::Other);
+    }
 
     #[test]
     fn a_long_error_is_cut_between_characters() {

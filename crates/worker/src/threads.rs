@@ -34,7 +34,8 @@ impl Threads {
     /// Why no blocking task can run any more; `None` while one can.
     pub(crate) fn stuck(&self) -> Option<String> {
         let left_alone = self.left_alone.load(Ordering::SeqCst);
-        let why = || format!("all {} threads for blocking tasks are kept by functions whose attempts are over", self.limit);
+        let why =
+            || format!("all {} threads for blocking tasks are kept by functions whose attempts are over", self.limit);
         (self.limit > 0 && left_alone >= self.limit).then(why)
     }
 }

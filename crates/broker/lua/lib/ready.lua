@@ -1,4 +1,4 @@
--- How a waiting job becomes ready: the tail of promote, release and retry_dead.
+-- How a waiting job becomes ready, the tail of promote, release and retry_dead; or is kept aside because nobody can read it.
 
 -- Writes the record as ready and puts the id at the end of its queue, or of the queue's suspects. `lists` is the place before
 -- the first list of the queue.
@@ -17,4 +17,18 @@ end
 local function shelve(unreadable, counts, id, queue_name, now)
   redis.call('ZADD', unreadable, whole(now), id)
   redis.call('HINCRBY', counts, 'parked:' .. queue_name, 1)
+  redis.call('HSET', counts, 'shelved:' .. id, queue_name)
+end
+
+-- Takes out what was kept aside; says whether it was.
+local function unshelve(unreadable, counts, id)
+  if redis.call('ZREM', unreadable, id) == 0 then
+    return false
+  end
+  local queue_name = redis.call('HGET', counts, 'shelved:' .. id)
+  if queue_name then
+    redis.call('HINCRBY', counts, 'parked:' .. queue_name, -1)
+    redis.call('HDEL', counts, 'shelved:' .. id)
+  end
+  return true
 end

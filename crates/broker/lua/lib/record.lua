@@ -36,6 +36,16 @@ local function in_state(record, letter, stamped)
   return string.sub(record, 1, 6) .. stamped .. string.sub(record, 13, 13) .. letter .. string.sub(record, 15)
 end
 
+-- What stands for a job that was revoked while its id stood in a list: the fixed bytes and the names, without what only a handler reads.
+local function tombstone(record, stamped)
+  local flags = string.byte(record, 15)
+  if math.floor(flags / 32) % 2 == 1 then
+    flags = flags - 32
+  end
+  local names_end = SHORTEST + string.byte(record, 21) + string.byte(record, 22)
+  return string.sub(in_state(record, 'R', stamped), 1, 14) .. string.char(flags) .. string.sub(record, 16, names_end)
+end
+
 -- The same record, ready since the stamped instant.
 local function made_ready(record, stamped)
   return in_state(record, 'Q', stamped)

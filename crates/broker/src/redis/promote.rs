@@ -16,6 +16,9 @@ use crate::error::BrokerError;
 /// Records that are read in one command.
 pub(super) const RECORDS_READ: usize = 20;
 
+/// How many of the records that were kept aside are looked at again when a worker comes.
+const ASIDE_LOOKED_AT: usize = 100;
+
 /// A job that was found due.
 enum Due {
     Ready(JobId, QueueName),
@@ -61,9 +64,10 @@ impl RedisBroker {
     }
 
     pub(super) async fn release(&self, tasks: &[TaskName], max: usize) -> Result<usize, BrokerError> {
-        if tasks.is_empty() {
+        if tasks.is_empty() || max == 0 {
             return Ok(0);
         }
+        let readable = self.release_readable(max.min(ASIDE_LOOKED_AT)).await?;
         // Asked at once for all: hardly ever is one of them parked.
         let mut command = redis::cmd("SMISMEMBER");
         command.arg(self.keys.parked());
@@ -71,7 +75,7 @@ impl RedisBroker {
             command.arg(task.as_str());
         });
         let parked: Vec<bool> = read(self.commands.command(&command).await?)?;
-        let mut released = 0;
+        let mut released = readable;
         for (task, _) in tasks.iter().zip(parked).filter(|(_, parked)| *parked) {
             let left = max.min(MAX_BATCH_JOBS).saturating_sub(released);
             if left == 0 {
@@ -83,22 +87,50 @@ impl RedisBroker {
     }
 
     async fn release_task(&self, task: &TaskName, max: usize) -> Result<usize, BrokerError> {
-        let keys = &self.keys;
+        let aside = self.keys.parked_of(task);
+        let mut first = 0;
+        loop {
+            let ids = self.members(&aside, first, max).await?;
+            if ids.is_empty() {
+                return Ok(0);
+            }
+            let records = self.records(&ids).await?;
+            if !records.is_empty() {
+                return self.make_parked_ready(aside, task.as_str(), records).await;
+            }
+            // None of those at the front can be read.
+            first += RECORDS_READ.min(ids.len());
+        }
+    }
+
+    /// Makes jobs ready that an older version kept aside and this one can read.
+    async fn release_readable(&self, max: usize) -> Result<usize, BrokerError> {
+        let aside = self.keys.unreadable();
+        let ids = self.members(&aside, 0, max).await?;
+        let mut readable = Vec::new();
+        for chunk in ids.chunks(RECORDS_READ) {
+            for (id, bytes) in chunk.iter().zip(self.bytes_of(chunk).await?) {
+                readable.extend(Record::decode(job_id(id)?, bytes).ok().filter(|record| !record.state.is_terminal()));
+            }
+        }
+        if readable.is_empty() { Ok(0) } else { self.make_parked_ready(aside, "", readable).await }
+    }
+
+    /// Members of a sorted set, from the `first` on.
+    async fn members(&self, key: &str, first: usize, max: usize) -> Result<Vec<String>, BrokerError> {
         let mut command = redis::cmd("ZRANGE");
-        command.arg(keys.parked_of(task)).arg(0).arg(max - 1);
-        let ids: Vec<String> = self.ids(&command).await?;
-        if ids.is_empty() {
-            return Ok(0);
-        }
+        command.arg(key).arg(first).arg(first + max - 1);
+        self.ids(&command).await
+    }
+
+    async fn make_parked_ready(&self, aside: String, task: &str, records: Vec<Record>) -> Result<usize, BrokerError> {
+        let keys = &self.keys;
         let mut queues = Places::new();
-        let mut found = Vec::with_capacity(ids.len());
-        for record in self.records(&ids).await? {
-            found.push((queues.of(&record.queue), record.id));
-        }
-        let mut list = vec![keys.parked_of(task), keys.jobs(), keys.counts(), keys.parked(), keys.queues()];
+        let found: Vec<_> = records.into_iter().map(|record| (queues.of(&record.queue), record.id)).collect();
+        let mut list = vec![aside, keys.jobs(), keys.counts(), keys.parked(), keys.queues()];
         list.extend(queues.names().iter().flat_map(|queue| keys.lists(queue)));
         let mut call = Call::new(&script::RELEASE, &list);
-        call.arg(self.now_override()).arg(task.as_str());
+        call.arg(self.now_override()).arg(task);
         add_queues(&mut call, &queues);
         for (place, id) in &found {
             call.arg(place).arg(id.as_str());

@@ -82,7 +82,7 @@ impl RedisBroker {
 
     pub(super) async fn forget_lost(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
         let keys = &self.keys;
-        let list = [keys.lost(), keys.running(incarnation), keys.jobs(), keys.control(incarnation)];
+        let list = [keys.lost(), keys.running(incarnation), keys.jobs(), keys.control(incarnation), keys.revoked()];
         let mut call = Call::new(&script::FINISH_DRAIN, &list);
         call.arg(incarnation.as_str());
         Ok(self.commands.call(&call).await?.status() == Status::Done)

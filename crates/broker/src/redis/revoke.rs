@@ -16,6 +16,7 @@ use super::script::{self, Call};
 use super::session::millis;
 use super::settle::{coarse, unique_of};
 use super::store::RedisBroker;
+use crate::batch::MAX_BATCH_BYTES;
 use crate::control::{Purged, Revocation};
 use crate::error::BrokerError;
 
@@ -28,10 +29,20 @@ const ORDER_TTL_MS: u64 = 60_000;
 /// Ids of a list that one step of a purge looks at.
 const PURGED_AT_ONCE: usize = 100;
 
-/// A waiting job and what a script must know to end it.
-struct Waiting {
-    record: Record,
+/// An unfinished job and what a script must know to end it.
+struct Unfinished<'a> {
+    id: &'a JobId,
+    /// The bytes that its record begins with.
     head: Vec<u8>,
+    stored: Stored,
+}
+
+impl Unfinished<'_> {
+    fn unreadable(&self) -> BrokerError {
+        let detail =
+            format!("{} cannot be read; revoke it again when a worker has come upon it and kept it aside", self.id);
+        BrokerError::Corrupt { what: "a job", detail }
+    }
 }
 
 /// The times to keep ends, in the order in which a script knows them.
@@ -70,19 +81,26 @@ impl RedisBroker {
             if open.is_empty() {
                 break;
             }
-            let mut waiting = Vec::new();
-            for (id, found) in open.iter().zip(self.stored(&open).await?) {
-                match found {
-                    Some((record, _)) if record.state.is_terminal() => drop(answers.insert(id, Revocation::TooLate)),
-                    Some((record, head)) => waiting.push(Waiting { record, head }),
-                    None => drop(answers.insert(id, self.ended(id).await?)),
+            let mut unfinished = Vec::new();
+            let names: Vec<String> = open.iter().map(|id| id.to_string()).collect();
+            for (id, bytes) in open.into_iter().zip(self.bytes_of(&names).await?) {
+                let head = bytes[..HEAD.min(bytes.len())].to_vec();
+                if bytes.is_empty() {
+                    answers.insert(id, self.ended(id).await?);
+                    continue;
+                }
+                match Stored::decode(id, bytes) {
+                    Stored::Readable(record) if record.state.is_terminal() => {
+                        answers.insert(id, Revocation::TooLate);
+                    }
+                    stored => unfinished.push(Unfinished { id, head, stored }),
                 }
             }
-            for (job, letter) in waiting.iter().zip(self.apply_revocation(&waiting, by).await?.bytes()) {
-                let id = ids.iter().find(|id| **id == job.record.id);
-                match (id, letter) {
-                    (Some(id), b'E') => drop(answers.insert(id, Revocation::Ended)),
-                    (Some(id), b'T') => drop(answers.insert(id, Revocation::Told)),
+            for (job, letter) in unfinished.iter().zip(self.apply_revocation(&unfinished, by).await?.bytes()) {
+                match letter {
+                    b'E' => drop(answers.insert(job.id, Revocation::Ended)),
+                    b'T' => drop(answers.insert(job.id, Revocation::Told)),
+                    b'C' => return Err(job.unreadable()),
                     _ => {}
                 }
             }
@@ -96,25 +114,9 @@ impl RedisBroker {
         Ok(if self.read_result(id).await?.is_some() { Revocation::TooLate } else { Revocation::Unknown })
     }
 
-    /// The records of these ids and the bytes they begin with.
-    async fn stored(&self, ids: &[&JobId]) -> Result<Vec<Option<(Record, Vec<u8>)>>, BrokerError> {
-        let mut command = redis::cmd("HMGET");
-        command.arg(self.keys.jobs()).arg(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>());
-        let found: Vec<Option<Vec<u8>>> = read(self.commands.command(&command).await?)?;
-        let decode = |(id, bytes): (&&JobId, Option<Vec<u8>>)| {
-            let Some(bytes) = bytes else { return Ok(None) };
-            let head = bytes[..HEAD.min(bytes.len())].to_vec();
-            match Record::decode((*id).clone(), bytes) {
-                Ok(record) => Ok(Some((record, head))),
-                Err(error) => Err(BrokerError::Corrupt { what: "a job", detail: format!("{id}: {error}") }),
-            }
-        };
-        ids.iter().zip(found).map(decode).collect()
-    }
-
     /// Answers a letter for each job; none if a worker came between, so that all must be looked at again.
-    async fn apply_revocation(&self, waiting: &[Waiting], by: &str) -> Result<String, BrokerError> {
-        if waiting.is_empty() {
+    async fn apply_revocation(&self, unfinished: &[Unfinished<'_>], by: &str) -> Result<String, BrokerError> {
+        if unfinished.is_empty() {
             return Ok(String::new());
         }
         let now = self.store_time().await?;
@@ -122,12 +124,13 @@ impl RedisBroker {
         let keys = &self.keys;
         let (mut queues, mut tasks, mut keeps) =
             (Places::<QueueName>::new(), Places::<TaskName>::new(), Keeps::default());
-        let places: Vec<_> = waiting
-            .iter()
-            .map(|Waiting { record, .. }| (queues.of(&record.queue), tasks.of(&record.task), keeps.of(record)))
-            .collect();
+        let mut place = |stored: &Stored| match stored {
+            Stored::Readable(record) => (queues.of(&record.queue), tasks.of(&record.task), keeps.of(record)),
+            Stored::Unreadable(queue) => (queues.of(queue), 0, 0),
+        };
+        let places: Vec<_> = unfinished.iter().map(|job| place(&job.stored)).collect();
         let mut list = vec![keys.jobs(), keys.scheduled(), keys.counts(), keys.ends(), keys.keeps(), keys.unique()];
-        list.extend([keys.revoked(), keys.leases(), keys.lost(), keys.parked()]);
+        list.extend([keys.revoked(), keys.leases(), keys.lost(), keys.parked(), keys.unreadable()]);
         list.extend(holders.iter().flat_map(|holder| [keys.running(holder), keys.orders(holder)]));
         list.extend(tasks.names().iter().map(|task| keys.parked_of(task)));
         list.extend(keeps.0.iter().map(|keep| keys.ended(*keep)));
@@ -138,9 +141,12 @@ impl RedisBroker {
         call.arg(queues.names().iter().map(QueueName::as_str).collect::<Vec<_>>());
         call.arg(tasks.names().iter().map(TaskName::as_str).collect::<Vec<_>>());
         call.arg(&keeps.0);
-        for (Waiting { record, head }, (queue, task, keep)) in waiting.iter().zip(places) {
-            call.arg(record.id.as_str()).arg(head.as_slice()).arg(queue).arg(task).arg(unique_of(record)).arg(keep);
-            call.arg(revoked(record, by, now).encode());
+        for (Unfinished { id, head, stored }, (queue, task, keep)) in unfinished.iter().zip(places) {
+            let (unique, end) = match stored {
+                Stored::Readable(record) => (unique_of(record), revoked(record, by, now).encode()),
+                Stored::Unreadable(_) => ("", Vec::new()),
+            };
+            call.arg(id.as_str()).arg(head.as_slice()).arg(queue).arg(task).arg(unique).arg(keep).arg(end);
         }
         let mut reply = self.commands.call(&call).await?;
         if reply.status() == Status::Again { Ok(String::new()) } else { reply.take() }
@@ -189,10 +195,11 @@ impl RedisBroker {
         if ids.is_empty() {
             return Ok(None);
         }
+        let ids = &ids[..self.how_many_fit(&ids).await?];
         let now = self.store_time().await?;
         let mut keeps = Keeps::default();
         let mut ends = Vec::with_capacity(ids.len());
-        for (id, bytes) in ids.iter().zip(self.bytes_of(&ids).await?) {
+        for (id, bytes) in ids.iter().zip(self.bytes_of(ids).await?) {
             let head = bytes[..HEAD.min(bytes.len())].to_vec();
             if bytes.is_empty() {
                 ends.push((id, head, String::new(), 0, Vec::new()));
@@ -223,8 +230,25 @@ impl RedisBroker {
         self.commands.call(&call).await?.take().map(Some)
     }
 
+    /// How many of these ids have records that fit into one answer: one at least.
+    async fn how_many_fit(&self, ids: &[String]) -> Result<usize, BrokerError> {
+        let mut lengths = redis::pipe();
+        for id in ids {
+            lengths.cmd("HSTRLEN").arg(self.keys.jobs()).arg(id);
+        }
+        let (mut fit, mut bytes) = (0, 0);
+        for length in self.commands.pipeline(&lengths).await? {
+            bytes += read::<usize>(length)?;
+            if fit > 0 && bytes > MAX_BATCH_BYTES {
+                break;
+            }
+            fit += 1;
+        }
+        Ok(fit)
+    }
+
     /// The bytes of these ids' records; none for an id without.
-    async fn bytes_of(&self, ids: &[String]) -> Result<Vec<Vec<u8>>, BrokerError> {
+    pub(super) async fn bytes_of(&self, ids: &[String]) -> Result<Vec<Vec<u8>>, BrokerError> {
         let mut command = redis::cmd("HMGET");
         command.arg(self.keys.jobs()).arg(ids);
         let found: Vec<Option<Vec<u8>>> = read(self.commands.command(&command).await?)?;

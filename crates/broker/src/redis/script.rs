@@ -46,7 +46,7 @@ script!(PAUSE, "pause", ["queue"]);
 script!(WAKE, "wake", ["queue"]);
 script!(SURVEY, "survey", ["clock", "record", "queue"]);
 script!(NOTE, "note", ["clock"]);
-script!(REVOKE, "revoke", ["clock", "record", "guard", "queue", "unique", "ends"]);
+script!(REVOKE, "revoke", ["clock", "record", "guard", "queue", "ready", "unique", "ends"]);
 script!(PURGE, "purge", ["clock", "record", "queue", "ready", "unique", "ends"]);
 script!(PROBE, "probe", []);
 script!(TALLY, "tally", ["clock", "record", "queue", "held"]);

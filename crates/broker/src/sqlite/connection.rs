@@ -118,7 +118,8 @@ fn wait_for_lock(tries: i32) -> bool {
 fn prepare(connection: Connection, location: &Location) -> Result<Connection, Fault> {
     schema::check(&connection, &location.store)?;
     if connection.is_readonly("main")? {
-        let detail = "the file is read-only for this user".to_owned();
+        let detail = location.path.as_deref().and_then(read_only);
+        let detail = detail.unwrap_or_else(|| "the file is read-only for this user".to_owned());
         let store = location.store.clone();
         return Err(BrokerError::Refused { store, reason: Refusal::ReadOnly, detail }.into());
     }

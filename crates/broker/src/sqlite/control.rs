@@ -7,7 +7,7 @@ use celeriac_core::{DEFAULT_RESULT_TTL, Incarnation, JobId, Outcome, QueueName, 
 use super::fault::Fault;
 use super::inspect;
 use super::promote::make_ready;
-use super::rows::{self, Job, StoredJob, select_jobs};
+use super::rows::{self, StoredJob, select_jobs};
 use super::scope::{Scope, View, integer};
 use super::settle::keep_outcome;
 use crate::batch::MAX_BATCH_JOBS;
@@ -30,18 +30,26 @@ fn revoke_one(scope: &mut Scope<'_>, id: &JobId, by: &str) -> Result<Revocation,
         let ended = inspect::result(scope, id)?.is_some();
         return Ok(if ended { Revocation::TooLate } else { Revocation::Unknown });
     };
+    // Asked of the row, which may be one that cannot be read.
+    if scope.any(r#"SELECT 1 FROM "jobs" WHERE rowid = ?1 AND holder IS NOT NULL"#, [stored.row])? {
+        let sql = r#"UPDATE "jobs" SET revoked = 1 WHERE rowid = ?1 AND revoked IS NULL"#;
+        scope.execute(sql, [stored.row])?;
+        return Ok(Revocation::Told);
+    }
     match stored.job {
-        Ok(Job { held: Some(_), .. }) => {
-            let sql = r#"UPDATE "jobs" SET revoked = 1 WHERE rowid = ?1 AND revoked IS NULL"#;
-            scope.execute(sql, [stored.row])?;
-            Ok(Revocation::Told)
-        }
         Ok(job) if job.record.state == State::Dead => Ok(Revocation::TooLate),
         Ok(job) => {
             end_waiting(scope, stored.row, &job.record, by)?;
             Ok(Revocation::Ended)
         }
-        Err(detail) => Err(crate::BrokerError::Corrupt { what: "job", detail }.into()),
+        Err(problem) => {
+            let sql = r#"DELETE FROM "jobs" WHERE rowid = ?1 AND state <> 'dead'"#;
+            if scope.execute(sql, [stored.row])? == 0 {
+                return Ok(Revocation::TooLate);
+            }
+            tracing::warn!(job = %id, problem, "revoked a job whose row cannot be read; no end of it is kept");
+            Ok(Revocation::Ended)
+        }
     }
 }
 

@@ -196,8 +196,8 @@ pub(super) fn rewrite(scope: &mut Scope<'_>, row: i64, record: &Record, place: P
 
 /// Keeps a row aside that cannot be read, as it is: whoever mends it sets `state` to `queued` again.
 pub(super) fn park_unreadable(scope: &mut Scope<'_>, row: i64, problem: &str) -> Result<(), Fault> {
-    let sql = r#"UPDATE "jobs" SET state = 'parked', since = ?2, holder = NULL, fence = NULL, due_at = NULL, problem = ?3
-        WHERE rowid = ?1"#;
+    let sql = r#"UPDATE "jobs" SET state = 'parked', since = ?2, holder = NULL, fence = NULL, due_at = NULL, revoked = NULL,
+        problem = ?3 WHERE rowid = ?1"#;
     scope.execute(sql, (row, integer(scope.now().as_millis()), problem))?;
     tracing::warn!(row, problem, "parked a job whose row cannot be read");
     Ok(())

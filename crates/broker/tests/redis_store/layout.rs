@@ -2,9 +2,10 @@
 
 use celeriac_broker::conformance::{
     death, delayed, given, job, job_of, parking, retry, revocation, seconds, success, success_kept, task_name,
+    with_payload,
 };
-
-use celeriac_broker::Note;
+use celeriac_broker::{Note, Revocation};
+use celeriac_core::{JobId, Record, State};
 
 use crate::support::Scene;
 
@@ -215,4 +216,51 @@ async fn undecodable_records_are_kept_aside_with_their_bytes() {
     let queue = scene.queue("q").await.unwrap();
     assert_eq!((aside, queue.parked, queue.scheduled, queue.running), (3, 3, 0, 1));
     assert!(scene.broker.job(&ids[0]).await.unwrap_err().to_string().contains(ids[0].as_str()));
+}
+
+/// What cannot be read can be revoked, and what can be read again runs when a worker comes.
+#[tokio::test]
+async fn records_that_were_kept_aside_can_be_revoked_and_released() {
+    let scene = Scene::shared().await;
+    let ids = scene.enqueue([job("q"), job("q"), job("q"), job("q")]).await.unwrap();
+    let jobs = scene.key("jobs");
+    let set_version = async |id: &JobId, version: u8| {
+        let mut bytes: Vec<u8> = scene.ask(redis::cmd("HGET").arg(&jobs).arg(id.as_str())).await;
+        bytes[12] = version;
+        let _: () = scene.ask(redis::cmd("HSET").arg(&jobs).arg(id.as_str()).arg(&bytes)).await;
+    };
+    for id in &ids {
+        set_version(id, b'9').await;
+    }
+    let early = scene.broker.revoke(&ids[..1], "ann").await.unwrap_err().to_string();
+    assert!(early.contains(ids[0].as_str()) && early.contains("revoke it again"), "{early}");
+    let worker = scene.worker().await.unwrap();
+    assert_eq!(worker.fetch_busy(&["q"], 10).await.unwrap().unreadable.len(), 4);
+    set_version(&ids[2], b'1').await;
+    set_version(&ids[3], b'1').await;
+
+    assert_eq!(scene.broker.revoke(&[ids[0].clone(), ids[2].clone()], "ann").await.unwrap(), [Revocation::Ended; 2]);
+    assert_eq!(scene.broker.release_parked(&[task_name("any")], 10).await.unwrap(), 1);
+
+    let queue = scene.queue("q").await.unwrap();
+    assert_eq!((queue.ready, queue.parked), (1, 1));
+    assert_eq!(worker.fetch_one("q").await.unwrap().record.id, ids[3]);
+    let counts: Vec<String> = scene.ask(redis::cmd("HKEYS").arg(scene.key("counts"))).await;
+    let left: Vec<_> = counts.iter().filter(|field| field.starts_with("shelved:")).collect();
+    assert_eq!(left, [&format!("shelved:{}", ids[1])]);
+}
+
+/// What stands for a revoked job in the middle of a list holds none of its arguments.
+#[tokio::test]
+async fn a_revoked_job_keeps_no_memory() {
+    let scene = Scene::shared().await;
+    let mut large = with_payload(vec![b'1'; 100_000], "images");
+    large.record.options.retries = Some(3);
+    let id = scene.enqueue_one(large).await.unwrap();
+    let revoked = scene.broker.revoke(std::slice::from_ref(&id), "ann").await.unwrap();
+    assert_eq!(revoked, [Revocation::Ended]);
+    let bytes: Vec<u8> = scene.ask(redis::cmd("HGET").arg(scene.key("jobs")).arg(id.as_str())).await;
+    assert!((22..100).contains(&bytes.len()), "{} bytes", bytes.len());
+    let stub = Record::decode(id, bytes).unwrap();
+    assert_eq!((stub.queue.as_str(), stub.state, stub.payload.len()), ("images", State::Revoked, 0));
 }

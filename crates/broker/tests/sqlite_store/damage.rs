@@ -1,6 +1,6 @@
 //! Rows that somebody has changed by hand.
 
-use celeriac_broker::{Broker as _, BrokerError, Inspector as _, Start};
+use celeriac_broker::{Broker as _, BrokerError, FetchRequest, Inspector as _, Revocation, Start};
 use celeriac_core::State;
 
 use crate::support::{enqueue, everything, new_file, new_job, open, raw, register, task};
@@ -21,6 +21,22 @@ async fn a_row_that_cannot_be_read_is_parked_as_it_is_and_stops_nobody() {
     let row: String = raw(&path).query_row(columns, [ids[0].as_str()], |row| row.get(0)).unwrap();
     assert_eq!(row, "parked {broken");
     assert!(matches!(broker.job(&ids[0]).await, Err(BrokerError::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_can_be_revoked() {
+    let (_directory, path) = new_file();
+    let broker = open(&path).await;
+    let ids = enqueue(&broker, (0..3).map(|_| new_job(Start::Now)).collect()).await;
+    let session = register(&broker).await;
+    let held = broker.fetch(&session, &FetchRequest { max_jobs: 1, ..everything() }).await.unwrap();
+    raw(&path).execute("UPDATE jobs SET options = 'null'", []).unwrap();
+    let dead = "UPDATE jobs SET state = 'dead' WHERE id = ?1";
+    raw(&path).execute(dead, [ids[2].as_str()]).unwrap();
+    assert_eq!(held.jobs[0].record.id, ids[0]);
+    let revoked = broker.revoke(&ids, "ann").await.unwrap();
+    assert_eq!(revoked, [Revocation::Told, Revocation::Ended, Revocation::TooLate]);
+    assert!(broker.job(&ids[1]).await.unwrap().is_none());
 }
 
 #[tokio::test]
