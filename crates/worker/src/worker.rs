@@ -70,7 +70,8 @@ impl WorkerHandle {
     /// Hands running jobs back at once.
     pub fn stop_now(&self) {
         self.post.signals.stop.cancel();
-        self.post.hand_back_all();
+        // They are told when the last fetch is answered: it would take again what is handed back beside it.
+        self.post.signals.hand_back.cancel();
     }
 
     /// How many jobs the worker holds.
