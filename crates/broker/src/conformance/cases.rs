@@ -152,6 +152,7 @@ macro_rules! conformance_suite {
                 a_drain_is_finished_only_when_nothing_is_held
                 two_that_drain_settle_each_job_once
                 a_suspect_is_for_a_worker_that_holds_nothing
+                suspects_stand_in_one_line
                 a_suspect_comes_alone
                 a_suspect_of_another_queue_is_not_handed_out
                 a_retried_suspect_stays_one

@@ -1,6 +1,6 @@
 //! Cases of draining a condemned worker, and of the suspects it leaves.
 
-use celeriac_core::{Fence, State};
+use celeriac_core::{Fence, Priority, State};
 
 use super::context::{Context, Outcome, expect_session_lost, job, queue_name, seconds};
 use super::worker::{hand_back, lost, retry, settlement, success};
@@ -110,6 +110,26 @@ pub async fn a_suspect_is_for_a_worker_that_holds_nothing(context: Context) -> O
     context.expect_only_in(&id, State::Running).await?;
     worker.settle_one(&delivery, success(&delivery, context.now())).await?;
     context.expect_only_in(&id, State::Succeeded).await?;
+    Ok(())
+}
+
+/// Suspects come in the order in which they became suspect, whatever their priority.
+pub async fn suspects_stand_in_one_line(context: Context) -> Outcome {
+    let mut ids = Vec::new();
+    for priority in [1, 9, 5] {
+        let mut job = job("q");
+        job.record.priority = Priority::ALL[priority];
+        ids.push(context.enqueue_one(job).await?);
+        let worker = context.worker().await?;
+        worker.fetch_busy(&["q"], 1).await?;
+        context.lose(&worker).await?;
+    }
+    let worker = context.worker().await?;
+    for id in ids {
+        let suspect = worker.fetch_suspect("q").await?;
+        assert_eq!(suspect.record.id, id);
+        worker.settle_one(&suspect, success(&suspect, context.now())).await?;
+    }
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! Handing out jobs.
 
 use celeriac_core::{JobId, Lease, Priority, QueueName, Record};
-use rusqlite::ToSql;
 
 use super::fault::Fault;
 use super::queues::{self, Kind};
@@ -94,19 +93,13 @@ struct Which {
 
 /// Takes from one queue; answers false if a job was too big to come along.
 fn take(scope: &mut Scope<'_>, queue: &QueueName, which: &Which, haul: &mut Haul) -> Result<bool, Fault> {
-    let sql = match which.priority {
-        None => select_jobs!(
-            "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?1 AND suspect = ?2
-            ORDER BY priority DESC, seq LIMIT ?3"
-        ),
-        Some(_) => select_jobs!(
-            "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?1 AND suspect = ?2 AND priority = ?4
-            ORDER BY seq LIMIT ?3"
-        ),
-    };
-    let values: [&dyn ToSql; 4] =
-        [&queue.as_str(), &which.kind.column(), &integer(which.limit as u64), &which.priority.map(Priority::get)];
-    let values = &values[..if which.priority.is_some() { 4 } else { 3 }];
+    let sql = select_jobs!(
+        "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?1 AND rank BETWEEN ?2 AND ?3
+        ORDER BY rank, seq LIMIT ?4"
+    );
+    let only = which.priority.map(|priority| -i64::from(priority.get()));
+    let (lowest, highest) = only.map_or(which.kind.ranks(), |rank| (rank, rank));
+    let values = (queue.as_str(), lowest, highest, integer(which.limit as u64));
     let mut unreadable = Vec::new();
     let mut fits = true;
     scope.visit(sql, values, |row| {

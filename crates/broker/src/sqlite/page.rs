@@ -106,9 +106,8 @@ fn statement(state: State) -> &'static str {
             ORDER BY since DESC, id DESC LIMIT ?4"
         ),
         State::Queued => select_jobs!(
-            "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?6
-                AND (?1 IS NULL OR suspect * 100 - priority > ?1 OR (suspect * 100 - priority = ?1 AND seq > ?2))
-            ORDER BY suspect, priority DESC, seq LIMIT ?4"
+            "INDEXED BY \"jobs_ready\" WHERE state = 'queued' AND queue = ?6 AND (rank, seq) > (ifnull(?1, -100), ?2)
+            ORDER BY rank, seq LIMIT ?4"
         ),
         _ => select_jobs!(
             "WHERE state = ?5 AND (since, id) < (ifnull(?1, 9223372036854775807), ?3)
@@ -130,11 +129,7 @@ impl Mark {
     fn of(row: &Row<'_>, state: State, id: &JobId) -> Result<Self, Fault> {
         let (first, second) = match state {
             State::Scheduled | State::Retry => (row.get("due_at")?, 0),
-            State::Queued => (
-                // Suspects come after all others, the urgent before the less urgent.
-                100 * row.get::<_, i64>("suspect")? - row.get::<_, i64>("priority")?,
-                row.get("seq")?,
-            ),
+            State::Queued => (row.get("rank")?, row.get("seq")?),
             _ => (row.get("since")?, 0),
         };
         Ok(Self { first, second, queue: row.get("queue")?, id: id.to_string() })

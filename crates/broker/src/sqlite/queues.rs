@@ -15,11 +15,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The value of the column `suspect`.
-    pub(super) fn column(self) -> i64 {
+    /// The lowest and the highest value of the column `rank`.
+    pub(super) fn ranks(self) -> (i64, i64) {
         match self {
-            Self::Ordinary => 0,
-            Self::Suspect => 1,
+            Self::Ordinary => (i64::MIN, 0),
+            Self::Suspect => (100, 100),
         }
     }
 }
@@ -27,8 +27,9 @@ impl Kind {
 /// Whether a job of this kind is ready in the queue.
 pub(super) fn has_ready(view: &View<'_>, queue: &QueueName, kind: Kind) -> Result<bool, Fault> {
     let sql = r#"SELECT 1 FROM "jobs" INDEXED BY "jobs_ready"
-        WHERE state = 'queued' AND queue = ?1 AND suspect = ?2 LIMIT 1"#;
-    view.any(sql, (queue.as_str(), kind.column()))
+        WHERE state = 'queued' AND queue = ?1 AND rank BETWEEN ?2 AND ?3 LIMIT 1"#;
+    let (lowest, highest) = kind.ranks();
+    view.any(sql, (queue.as_str(), lowest, highest))
 }
 
 /// Whether fetches take nothing from the queue.

@@ -15,7 +15,7 @@ macro_rules! select_jobs {
     ($rest:literal) => {
         concat!(
             "SELECT rowid, id, task, queue, state, priority, attempt, failures, losses, suspect, enqueued_at, since, \
-             due_at, holder, fence, seq, options, payload FROM \"jobs\" ",
+             due_at, holder, fence, rank, seq, options, payload FROM \"jobs\" ",
             $rest
         )
     };

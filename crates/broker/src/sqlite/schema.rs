@@ -41,7 +41,8 @@ CREATE TABLE "jobs" (
   due_at INTEGER, -- scheduled and retry only
   holder TEXT, -- running only: the worker
   fence INTEGER, -- running only: the token it must show
-  seq INTEGER NOT NULL, -- order in the queue, lowest first
+  rank INTEGER AS (iif(suspect, 100, -priority)) VIRTUAL, -- order in the queue, lowest first: suspects come last, in one line
+  seq INTEGER NOT NULL, -- order within the rank, lowest first
   options TEXT, -- JSON: what the job says differently from its task, and its history
   bury_at INTEGER, -- dead only: when it is removed
   unique_key TEXT, -- unless dead: no other job may have it
@@ -49,7 +50,7 @@ CREATE TABLE "jobs" (
   problem TEXT, -- why the row could not be read, if it was parked for that
   payload ANY NOT NULL -- the arguments
 ) STRICT;
-CREATE INDEX "jobs_ready" ON "jobs" (queue, suspect, priority DESC, seq) WHERE state = 'queued';
+CREATE INDEX "jobs_ready" ON "jobs" (queue, rank, seq) WHERE state = 'queued';
 CREATE INDEX "jobs_due" ON "jobs" (due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX "jobs_held" ON "jobs" (holder) WHERE holder IS NOT NULL;
 CREATE INDEX "jobs_parked" ON "jobs" (task, since) WHERE state = 'parked';
