@@ -13,6 +13,7 @@ local incarnation = ARGV[1]
 if not redis.call('ZSCORE', lost, incarnation) then
   return {'not-held'}
 end
+redis.call('HLEN', revoked)
 local held, gone = held_in(running), {}
 for at = 1, #held, 2 do
   if redis.call('HEXISTS', jobs, held[at]) == 0 then

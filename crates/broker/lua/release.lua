@@ -1,7 +1,8 @@
 -- PURPOSE: makes parked jobs ready, because a worker knows their task; or jobs that were kept aside, because it can read them.
 -- PRECONDITION: each job is still parked, else nothing happens to it.
 -- KEYS: 1 aside, 2 jobs, 3 counts, 4 parked, 5 queues; then for each queue its lists, see lib/queue.lua.
--- ARGV: 1 override, 2 task or '' for what was kept aside, 3 queue_count; then the names of the queues; then for each job the place of its queue, its id.
+-- ARGV: 1 override, 2 task or '' for what was kept aside, 3 queue_count; then the names of the queues; then for each job the place
+--   of its queue, its id.
 -- RETURNS: {done, how many became ready}.
 local aside = KEYS[1]
 local jobs = KEYS[2]
@@ -34,9 +35,9 @@ end
 
 for at = 4 + queue_count, #ARGV, 2 do
   local queue, id = tonumber(ARGV[at]), ARGV[at + 1]
-  if take_out(id, ARGV[3 + queue]) then
-    local record = redis.call('HGET', jobs, id)
-    if record and is_readable(record) then
+  local record = redis.call('HGET', jobs, id)
+  if not (record and not is_readable(record)) and take_out(id, ARGV[3 + queue]) then
+    if record then
       put_ready(queues, ARGV[3 + queue], jobs, id, made_ready(record, stamped), lists_of(first_list, queue))
       touched[queue] = true
       released = released + 1

@@ -58,6 +58,13 @@ redis.call('HLEN', unique)
 redis.call('HLEN', revoked)
 redis.call('SCARD', parked)
 redis.call('ZCARD', unreadable)
+for at = first_running, first_parked - 1, 2 do
+  redis.call('HLEN', KEYS[at])
+  redis.call('LLEN', KEYS[at + 1])
+end
+for at = first_parked, first_ended - 1 do
+  redis.call('ZCARD', KEYS[at])
+end
 expect_lists(first_ended, #KEYS)
 
 local stamped, letters = stamp(now), {}

@@ -143,7 +143,8 @@ pub trait Broker: Inspector + Debug + 'static {
     /// Forgets a condemned incarnation if it holds nothing any more; says whether it did.
     async fn finish_drain(&self, incarnation: &Incarnation) -> Result<bool, BrokerError>;
 
-    /// Makes at most `max` parked jobs of these tasks ready. Called by a worker that knows them, when it registers.
+    /// Makes at most `max` parked jobs of these tasks ready, and jobs that were kept aside because nobody could read them and that this
+    /// version can read. Called by a worker that knows the tasks, when it registers.
     async fn release_parked(&self, tasks: &[TaskName], max: usize) -> Result<usize, BrokerError>;
 
     /// Removes at most `max` of each: dead jobs and ends whose time is over, stale registrations.

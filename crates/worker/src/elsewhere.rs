@@ -51,8 +51,13 @@ impl Elsewhere {
         }
         let knows = answer.as_ref().is_some_and(|answer| answer.known.contains(&(task.clone(), queue.clone())));
         if knows {
-            *self.passed_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            self.passes_on();
         }
         knows
+    }
+
+    /// Notes that this worker passes a job on.
+    pub(crate) fn passes_on(&self) {
+        *self.passed_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }

@@ -20,7 +20,8 @@ use crate::threads::on_a_thread;
 /// Jobs that a runner runs before it lets others have the thread; each may have ended without ever waiting.
 const JOBS_PER_TURN: usize = 32;
 
-/// How long a blocking task waits for a thread before it is handed back: another worker may have one.
+/// How long a blocking task waits for a thread before it is passed on: another worker may have one. Handed back it would be the head of its
+/// queue, and this worker the first to take it again.
 const LONGEST_WAIT_FOR_THREAD: Duration = Duration::from_secs(10);
 
 /// Runs what waits in the backlog and leaves its ends to be settled.
@@ -126,7 +127,10 @@ impl Executor {
                 if self.is_too_late(record) {
                     return End::Ended(Ending::Expired);
                 }
-                let Some(permit) = permit else { return End::NeverBegan(GivenUp::HandedBack) };
+                let Some(permit) = permit else {
+                    self.post.elsewhere.passes_on();
+                    return End::Ended(Ending::PassedOn);
+                };
                 on_a_thread(work, permit)
             }
             Ok(Err(error)) => {
@@ -160,12 +164,12 @@ impl Executor {
     /// Whether the job has expired or its deadline has passed. The latest time that the store's clock may show decides: an expired job
     /// never begins.
     fn is_too_late(&self, record: &Record) -> bool {
-        last_start(record).is_some_and(|over| over <= self.post.clock.latest())
+        too_late_from(record).is_some_and(|over| over <= self.post.clock.latest())
     }
 
     /// How long the job may still begin.
     fn until_too_late(&self, record: &Record) -> Duration {
-        last_start(record).map_or(Duration::MAX, |over| over.since(self.post.clock.now()))
+        too_late_from(record).map_or(Duration::MAX, |over| over.since(self.post.clock.now()))
     }
 
     /// Until when the attempt may run because of its job's deadline.
@@ -192,8 +196,8 @@ impl Executor {
     }
 }
 
-/// When it is too late for a job to begin.
-fn last_start(record: &Record) -> Option<Timestamp> {
+/// From when on it is too late for a job to begin.
+fn too_late_from(record: &Record) -> Option<Timestamp> {
     record.expires_at().into_iter().chain(record.deadline()).min()
 }
 

@@ -6,7 +6,7 @@ use crate::worker::WorkerHandle;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Why it does nothing any more, in a sentence: whoever reads this should start another in its place. `None` while it is alive; a
+    /// Why it does nothing any more, or no blocking task any more, in a sentence: whoever reads this should start another in its place. `None` while it is alive; a
     /// busy worker is, and so is one that waits for its store.
     pub stuck: Option<String>,
     /// Why it cannot be counted on now, in a sentence: it is not registered, its store is away, or it is stopping.
@@ -14,7 +14,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether its fetch loop makes progress.
+    /// Whether its fetch loop makes progress, and its blocking tasks have threads.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.stuck.is_none()
@@ -34,8 +34,10 @@ impl WorkerHandle {
     #[must_use]
     pub fn health(&self) -> Health {
         let post = &self.post;
-        let stuck = post.progress.stuck().or_else(|| post.threads.stuck());
-        let stopping = post.signals.stop.is_cancelled().then(|| "the worker is stopping".to_owned());
+        let stops = post.signals.stop.is_cancelled();
+        // Who stops leaves threads alone on purpose.
+        let stuck = post.progress.stuck().or_else(|| post.threads.stuck().filter(|_| !stops));
+        let stopping = stops.then(|| "the worker is stopping".to_owned());
         Health { unready: stopping.or_else(|| post.progress.unready()), stuck }
     }
 }

@@ -1,8 +1,8 @@
 //! Threads for blocking tasks: how many there may be, and which of them nobody waits for any more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use celeriac_core::TaskError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -13,53 +13,81 @@ use crate::handler::{Run, Work};
 #[derive(Debug)]
 pub(crate) struct Threads {
     limit: usize,
+    /// How long all may be left alone before something must be wrong.
+    patience: Duration,
     free: Arc<Semaphore>,
-    /// Those whose attempt is over while their function goes on.
-    left_alone: Arc<AtomicUsize>,
+    left_alone: Arc<Mutex<LeftAlone>>,
+}
+
+/// The threads whose attempt is over while their function goes on.
+#[derive(Debug, Default)]
+struct LeftAlone {
+    count: usize,
+    /// When the newest of them was left.
+    newest: Option<Instant>,
 }
 
 impl Threads {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, free: Arc::new(Semaphore::new(limit)), left_alone: Arc::default() }
+    pub(crate) fn new(limit: usize, patience: Duration) -> Self {
+        Self { limit, patience, free: Arc::new(Semaphore::new(limit)), left_alone: Arc::default() }
     }
 
     /// Waits until a thread may be started. The permit is free when the thread has ended, not when its attempt was given up: so there are
     /// never more threads than permits.
     pub(crate) async fn acquire(&self) -> Option<Permit> {
         let permit = Arc::clone(&self.free).acquire_owned().await.ok()?;
-        let thread = Arc::new(Thread { life: AtomicU8::new(WATCHED), left_alone: Arc::clone(&self.left_alone) });
+        let thread = Arc::new(Thread { life: Mutex::new(Life::Watched), left_alone: Arc::clone(&self.left_alone) });
         Some(Permit { _permit: permit, thread })
     }
 
-    /// Why no blocking task can run any more; `None` while one can.
+    /// Why no blocking task can run any more, for a while already; `None` while one can.
     pub(crate) fn stuck(&self) -> Option<String> {
-        let left_alone = self.left_alone.load(Ordering::SeqCst);
+        let left_alone = lock(&self.left_alone);
+        let since = left_alone.newest.filter(|_| left_alone.count >= self.limit && self.limit > 0)?;
         let why =
             || format!("all {} threads for blocking tasks are kept by functions whose attempts are over", self.limit);
-        (self.limit > 0 && left_alone >= self.limit).then(why)
+        (since.elapsed() >= self.patience).then(why)
     }
 }
 
-/// The life of a thread: its attempt waits for it, or is over, or the thread has ended.
-const WATCHED: u8 = 0;
-const LEFT_ALONE: u8 = 1;
-const ENDED: u8 = 2;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Its attempt waits for it.
+    Watched,
+    /// Its attempt is over.
+    LeftAlone,
+    Ended,
+}
 
 #[derive(Debug)]
 struct Thread {
-    life: AtomicU8,
-    left_alone: Arc<AtomicUsize>,
+    life: Mutex<Life>,
+    left_alone: Arc<Mutex<LeftAlone>>,
 }
 
 impl Thread {
     fn leave_alone(&self) {
-        let left = self.life.compare_exchange(WATCHED, LEFT_ALONE, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-        if left {
-            self.left_alone.fetch_add(1, Ordering::SeqCst);
+        let mut life = lock(&self.life);
+        if *life == Life::Watched {
+            *life = Life::LeftAlone;
+            let mut left_alone = lock(&self.left_alone);
+            left_alone.count += 1;
+            left_alone.newest = Some(Instant::now());
             // Somebody will wonder what the process still does.
             tracing::warn!("the attempt is over, but its function goes on and keeps its thread until it returns");
         }
     }
+
+    fn end(&self) {
+        let mut life = lock(&self.life);
+        if std::mem::replace(&mut *life, Life::Ended) == Life::LeftAlone {
+            lock(&self.left_alone).count -= 1;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Allows one thread.
@@ -71,9 +99,7 @@ pub(crate) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.thread.life.swap(ENDED, Ordering::SeqCst) == LEFT_ALONE {
-            self.thread.left_alone.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.thread.end();
     }
 }
 
@@ -121,17 +147,19 @@ mod tests {
 
     #[tokio::test]
     async fn threads_that_nobody_waits_for_are_counted_until_they_end() {
-        let threads = Threads::new(2);
+        let mut threads = Threads::new(2, Duration::from_secs(60));
         let (first, second) = (threads.acquire().await.unwrap(), threads.acquire().await.unwrap());
         first.thread.leave_alone();
         assert_eq!(threads.stuck(), None, "one is left");
         second.thread.leave_alone();
+        assert_eq!(threads.stuck(), None, "one may return in a moment");
+        threads.patience = Duration::ZERO;
         assert!(threads.stuck().is_some_and(|why| why.contains("all 2 threads")));
         drop(first);
         assert_eq!(threads.stuck(), None);
         let thread = Arc::clone(&second.thread);
         drop(second);
         thread.leave_alone();
-        assert_eq!(threads.left_alone.load(Ordering::SeqCst), 0, "it had ended before");
+        assert_eq!(lock(&threads.left_alone).count, 0, "it had ended before");
     }
 }

@@ -67,7 +67,7 @@ impl WorkerHandle {
         }
     }
 
-    /// Hands running jobs back at once.
+    /// Fetches no more and hands running jobs back, as soon as the fetch under way is answered: a moment, or a few seconds if the store hangs.
     pub fn stop_now(&self) {
         self.post.signals.stop.cancel();
         // They are told when the last fetch is answered: it would take again what is handed back beside it.
@@ -102,7 +102,7 @@ impl Worker {
             elsewhere: Elsewhere::default(),
             notebook: Arc::default(),
             epoch: Epoch::default(),
-            threads: Threads::new(settings.blocking),
+            threads: Threads::new(settings.blocking, settings.patience),
             signals: Signals::new(),
             settings,
         };

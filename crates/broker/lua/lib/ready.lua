@@ -15,9 +15,10 @@ end
 
 -- Keeps bytes that are no record aside, unchanged and visible.
 local function shelve(unreadable, counts, id, queue_name, now)
-  redis.call('ZADD', unreadable, whole(now), id)
-  redis.call('HINCRBY', counts, 'parked:' .. queue_name, 1)
-  redis.call('HSET', counts, 'shelved:' .. id, queue_name)
+  if redis.call('ZADD', unreadable, whole(now), id) == 1 then
+    redis.call('HINCRBY', counts, 'parked:' .. queue_name, 1)
+    redis.call('HSET', counts, 'shelved:' .. id, queue_name)
+  end
 end
 
 -- Takes out what was kept aside; says whether it was.

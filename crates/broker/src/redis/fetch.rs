@@ -115,7 +115,8 @@ impl RedisBroker {
             return Ok(());
         }
         let keys = &self.keys;
-        let list = [keys.running(holder), keys.leases(), keys.unreadable(), keys.counts(), keys.revoked()];
+        let mut list = vec![keys.running(holder), keys.leases(), keys.unreadable(), keys.counts(), keys.revoked()];
+        list.push(keys.jobs());
         let mut call = Call::new(&script::SHELVE, &list);
         call.arg(self.now_override());
         for (id, fence, queue) in odd {

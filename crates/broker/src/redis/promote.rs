@@ -17,7 +17,7 @@ use crate::error::BrokerError;
 pub(super) const RECORDS_READ: usize = 20;
 
 /// How many of the records that were kept aside are looked at again when a worker comes.
-const ASIDE_LOOKED_AT: usize = 100;
+const ASIDE_LOOKED_AT: usize = 1000;
 
 /// A job that was found due.
 enum Due {
@@ -67,7 +67,7 @@ impl RedisBroker {
         if tasks.is_empty() || max == 0 {
             return Ok(0);
         }
-        let readable = self.release_readable(max.min(ASIDE_LOOKED_AT)).await?;
+        let readable = self.release_readable(max.min(MAX_BATCH_JOBS)).await?;
         // Asked at once for all: hardly ever is one of them parked.
         let mut command = redis::cmd("SMISMEMBER");
         command.arg(self.keys.parked());
@@ -106,13 +106,17 @@ impl RedisBroker {
     /// Makes jobs ready that an older version kept aside and this one can read.
     async fn release_readable(&self, max: usize) -> Result<usize, BrokerError> {
         let aside = self.keys.unreadable();
-        let ids = self.members(&aside, 0, max).await?;
+        let ids = self.members(&aside, 0, ASIDE_LOOKED_AT).await?;
         let mut readable = Vec::new();
         for chunk in ids.chunks(RECORDS_READ) {
+            if readable.len() >= max {
+                break;
+            }
             for (id, bytes) in chunk.iter().zip(self.bytes_of(chunk).await?) {
                 readable.extend(Record::decode(job_id(id)?, bytes).ok().filter(|record| !record.state.is_terminal()));
             }
         }
+        readable.truncate(max);
         if readable.is_empty() { Ok(0) } else { self.make_parked_ready(aside, "", readable).await }
     }
 

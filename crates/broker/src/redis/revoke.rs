@@ -22,6 +22,8 @@ use crate::error::BrokerError;
 
 /// Bytes at the front of a record that say whether it is still the same: two instants, state, counters.
 const HEAD: usize = 22;
+/// Where the letter of the state is among them.
+const STATE_AT: usize = 13;
 /// How often a job is looked at again that changes between look and deed.
 const MOST_LOOKS: usize = 20;
 /// How long an order is kept for a worker. One that holds jobs asks at once; any other has no use for it.
@@ -91,6 +93,10 @@ impl RedisBroker {
                 }
                 match Stored::decode(id, bytes) {
                     Stored::Readable(record) if record.state.is_terminal() => {
+                        answers.insert(id, Revocation::TooLate);
+                    }
+                    // Nothing is known of it but that it is dead.
+                    Stored::Unreadable(_) if head.get(STATE_AT).copied() == State::Dead.letter() => {
                         answers.insert(id, Revocation::TooLate);
                     }
                     stored => unfinished.push(Unfinished { id, head, stored }),

@@ -170,7 +170,7 @@ pub(super) fn rewrite(scope: &mut Scope<'_>, row: i64, record: &Record, place: P
     let columns = Columns::new(scope, record, record.state, place);
     let sql = r#"UPDATE "jobs" SET task = ?2, queue = ?3, state = ?4, priority = ?5, attempt = ?6, failures = ?7,
             losses = ?8, suspect = ?9, since = ?10, due_at = ?11, seq = ?12, options = ?13, payload = ?14,
-            unique_key = ?15, holder = NULL, fence = NULL, bury_at = NULL
+            unique_key = ?15, holder = NULL, fence = NULL, bury_at = NULL, problem = NULL
         WHERE rowid = ?1"#;
     let values: [&dyn ToSql; 15] = [
         &row,
@@ -194,10 +194,15 @@ pub(super) fn rewrite(scope: &mut Scope<'_>, row: i64, record: &Record, place: P
     Ok(())
 }
 
-/// Keeps a row aside that cannot be read, as it is: whoever mends it sets `state` to `queued` again.
+/// Keeps a row aside that cannot be read, as it is, until somebody mends it or a version comes that can read it. What was revoked while it
+/// was held goes instead.
 pub(super) fn park_unreadable(scope: &mut Scope<'_>, row: i64, problem: &str) -> Result<(), Fault> {
-    let sql = r#"UPDATE "jobs" SET state = 'parked', since = ?2, holder = NULL, fence = NULL, due_at = NULL, revoked = NULL,
-        problem = ?3 WHERE rowid = ?1"#;
+    if scope.execute(r#"DELETE FROM "jobs" WHERE rowid = ?1 AND revoked IS NOT NULL"#, [row])? > 0 {
+        tracing::warn!(row, problem, "a revoked job is gone whose row cannot be read");
+        return Ok(());
+    }
+    let sql = r#"UPDATE "jobs" SET state = 'parked', since = ?2, holder = NULL, fence = NULL, due_at = NULL, problem = ?3
+        WHERE rowid = ?1"#;
     scope.execute(sql, (row, integer(scope.now().as_millis()), problem))?;
     tracing::warn!(row, problem, "parked a job whose row cannot be read");
     Ok(())

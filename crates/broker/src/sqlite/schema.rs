@@ -54,6 +54,7 @@ CREATE INDEX "jobs_ready" ON "jobs" (queue, rank, seq) WHERE state = 'queued';
 CREATE INDEX "jobs_due" ON "jobs" (due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX "jobs_held" ON "jobs" (holder) WHERE holder IS NOT NULL;
 CREATE INDEX "jobs_parked" ON "jobs" (task, since) WHERE state = 'parked';
+CREATE INDEX "jobs_unreadable" ON "jobs" (since) WHERE problem IS NOT NULL;
 CREATE INDEX "jobs_dead" ON "jobs" (bury_at) WHERE bury_at IS NOT NULL;
 CREATE INDEX "jobs_died" ON "jobs" (since, id) WHERE state = 'dead';
 CREATE UNIQUE INDEX "jobs_unique" ON "jobs" (unique_key) WHERE unique_key IS NOT NULL;

@@ -49,9 +49,11 @@ async fn a_row_that_cannot_be_read_is_not_released_before_it_is_mended() {
     broker.fetch(&session, &everything()).await.unwrap();
     assert_eq!(broker.release_parked(&[task()], 10).await.unwrap(), 0);
 
-    raw(&path).execute("UPDATE jobs SET options = NULL, problem = NULL", []).unwrap();
+    raw(&path).execute("UPDATE jobs SET options = NULL", []).unwrap();
 
-    assert_eq!(broker.release_parked(&[task()], 10).await.unwrap(), 1);
+    assert_eq!(broker.release_parked(&["another".parse().unwrap()], 10).await.unwrap(), 1);
+    let problems = "SELECT count(*) FROM jobs WHERE problem IS NOT NULL";
+    assert_eq!(raw(&path).query_row(problems, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     assert_eq!(broker.job(&ids[0]).await.unwrap().map(|job| job.state), Some(State::Queued));
 }
 

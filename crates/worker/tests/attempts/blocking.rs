@@ -95,7 +95,8 @@ async fn a_time_limit_fails_the_attempt_and_the_thread_keeps_its_place() {
     records[0].options.timeout_ms = Some(50);
     let ids = enqueue(&store, records).await;
     let tasks = Tasks::new().handle_blocking(stubborn).state(gauge.clone());
-    let worker = AtWork::start(&store, tasks, |worker| worker.concurrency(4).blocking(1));
+    let patience = Duration::from_millis(40);
+    let worker = AtWork::start(&store, tasks, |worker| worker.concurrency(4).blocking(1).patience(patience));
     let failed = end(&store, &ids[0]).await;
     assert_eq!((failed.state, failed.error.as_deref()), (JobState::Dead, Some("ran longer than 50ms")));
     tokio::time::sleep(Duration::from_millis(50)).await;
