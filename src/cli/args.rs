@@ -27,8 +27,11 @@ const STORE_HELP: &str = "The store: sqlite:PATH, redis://[USER:PASSWORD@]HOST[:
 /// A task queue: enqueue jobs, run them, look after them.
 #[derive(Debug, Parser)]
 #[command(name = "celeriac", version, max_term_width = 100)]
-#[command(after_help = "Durations: 250ms 10s 5m 2h 7d.\n\
-    Exit codes: 0 done, 1 the job or operation failed, 2 usage, 3 store unreachable, 4 not found, 5 id or unique key in use.")]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Durations: 250ms 10s 5m 2h 7d.\n\
+    Exit codes: 0 done, 1 the job or operation failed, 2 usage, 3 store unreachable, 4 not found, 5 id or unique key in use."
+)]
 pub(crate) struct CommandLine {
     // The value of the variable is hidden, because it may hold a password.
     #[arg(long, global = true, value_name = "URL", env = "CELERIAC_BROKER", hide_env_values = true, help = STORE_HELP)]
@@ -82,10 +85,10 @@ pub(crate) struct WorkerArgs {
     #[arg(long)]
     pub(crate) strict: bool,
     /// Jobs at once [default: 16 for each core; one for each core if all tasks are commands]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) concurrency: Option<NonZeroUsize>,
     /// Blocking tasks at once, each on a thread [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) blocking: Option<NonZeroUsize>,
     /// File of command tasks [default: celeriac.toml, if there is one]
     #[arg(long, value_name = "FILE")]
@@ -103,7 +106,7 @@ pub(crate) struct WorkerArgs {
     #[arg(long)]
     pub(crate) burst: bool,
     /// End after so many jobs were begun
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     pub(crate) max_tasks: Option<NonZeroU64>,
     /// Tell whoever keeps this process running how it is: HOST:PORT serves /livez, /readyz and /metrics; a path with a slash is a
     /// file that is touched while the worker is alive
@@ -152,7 +155,7 @@ pub(crate) struct EnqueueArgs {
     /// Begin no attempt later than this long from now; then it ends as expired
     #[arg(long, value_name = "DURATION", value_parser = time_limit, conflicts_with = "from")]
     pub(crate) expires: Option<Duration>,
-    /// Be done this long from now, or be dead
+    /// Be done this long from now: what runs then is given up and dead, what has not begun ends as expired
     #[arg(long, value_name = "DURATION", value_parser = time_limit, conflicts_with = "from")]
     pub(crate) deadline: Option<Duration>,
     /// Header that travels with the job, as in traceparent=00-…; may be repeated
@@ -223,7 +226,7 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) older_than: Option<Duration>,
     /// The most jobs to list
-    #[arg(long, value_name = "N", default_value = "50")]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) limit: NonZeroUsize,
     /// Go on where an earlier list ended; it says with which mark
     #[arg(long, value_name = "MARK", allow_hyphen_values = true)]
@@ -380,6 +383,10 @@ fn lease(text: &str) -> Result<Duration, String> {
 
 fn worker_name(text: &str) -> Result<String, String> {
     Incarnation::generate(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn at_least_one<N: std::str::FromStr>(text: &str) -> Result<N, &'static str> {
+    text.parse().map_err(|_| "write a whole number, 1 at least")
 }
 
 #[cfg(test)]

@@ -80,8 +80,10 @@ fn ready(facts: &Facts<'_>) -> Vec<Reason> {
     let Facts { view, queue, now, .. } = facts;
     let mut reasons = Vec::new();
     if let Some(over) = view.expires_at.into_iter().chain(view.deadline).min().filter(|over| over <= now) {
-        let text = format!("it expired at {}; the worker that comes upon it ends it", when(over, *now));
-        reasons.push(reason("expired", text));
+        let what = if view.expires_at == Some(over) { "it expired" } else { "its deadline passed" };
+        let text = format!("{what} at {}; the worker that comes upon it ends it as expired", when(over, *now));
+        // Nothing can help it any more.
+        return vec![reason("expired", text)];
     }
     if queue.paused {
         let todo = format!("celeriac queue resume {}", queue.name);

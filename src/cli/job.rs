@@ -80,9 +80,8 @@ pub(crate) async fn list(store: &Store, state: Option<State>, args: FilterArgs, 
     }
     let (views, next) = page(store, &filter, args.after).await?;
     if json {
-        return print_json(&views.iter().map(json::Job::from).collect::<Vec<_>>());
-    }
-    if views.is_empty() {
+        print_json(&views.iter().map(json::Job::from).collect::<Vec<_>>())?;
+    } else if views.is_empty() {
         note(&format!("no such jobs in {store}"));
     } else {
         let now = store.ask(store.broker.now()).await?;

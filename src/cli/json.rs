@@ -23,7 +23,7 @@ pub(crate) struct Job<'v> {
     expires_at: Option<String>,
     deadline: Option<String>,
     unique: Option<&'v str>,
-    headers: &'v Headers,
+    headers: Option<&'v Headers>,
     worker: Option<&'v str>,
     fence: Option<u64>,
     error: Option<&'v str>,
@@ -60,7 +60,8 @@ impl<'v> From<&'v JobView> for Job<'v> {
             expires_at: view.expires_at.map(|at| at.to_string()),
             deadline: view.deadline.map(|at| at.to_string()),
             unique: view.unique.as_ref().map(celeriac_core::UniqueKey::as_str),
-            headers: &view.headers,
+            // Of a job that has ended its end is kept, and nothing else.
+            headers: view.payload.is_some().then_some(&view.headers),
             worker: view.worker.as_deref(),
             fence: view.fence.map(celeriac_core::Fence::get),
             error: view.error.as_deref(),

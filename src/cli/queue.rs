@@ -62,8 +62,11 @@ struct Paused(bool);
 
 async fn set_paused(store: &Store, name: &QueueName, Paused(paused): Paused, json: bool) -> Result<(), Failure> {
     let before = store.ask(store.broker.queues()).await?;
-    // Pausing a queue before its first job is a use; a slip of the finger is more likely.
     if !before.iter().any(|view| view.name == *name) {
+        if !paused {
+            return Err(Failure::new(Exit::NotFound, format!("queue {name} of {store} was never used")));
+        }
+        // Pausing a queue before its first job is a use; a slip of the finger is more likely.
         note(&format!("note: queue {name} of {store} was never used"));
     }
     store.ask(store.broker.set_paused(name, paused)).await?;

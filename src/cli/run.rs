@@ -108,6 +108,9 @@ fn print_completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let program = std::env::args_os().next().map(std::path::PathBuf::from);
     let name = program.as_deref().and_then(|path| path.file_name()?.to_str()).unwrap_or("celeriac");
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CommandLine::command(), name, &mut script);
+    let whole = CommandLine::command();
+    let shown = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect::<Vec<_>>();
+    let mut offered = clap::Command::new("celeriac").args(whole.get_arguments().cloned()).subcommands(shown);
+    clap_complete::generate(shell, &mut offered, name, &mut script);
     print(&String::from_utf8_lossy(&script))
 }

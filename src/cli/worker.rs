@@ -146,14 +146,14 @@ async fn outstay(handle: &WorkerHandle, grace: Duration, signals: &mut Signals) 
 }
 
 fn report(summary: &Summary, json: bool) -> Result<(), Failure> {
-    let Summary { succeeded, retried, dead, handed_back, parked, leases_lost, .. } = *summary;
-    tracing::info!(succeeded, retried, dead, handed_back, parked, leases_lost, "worker ended");
+    let Summary { succeeded, retried, dead, revoked, expired, handed_back, parked, leases_lost, .. } = *summary;
+    tracing::info!(succeeded, retried, dead, revoked, expired, handed_back, parked, leases_lost, "worker ended");
     if !json {
         return Ok(());
     }
     print_json(&json!({
-        "succeeded": succeeded, "retried": retried, "dead": dead, "handed_back": handed_back, "parked": parked,
-        "leases_lost": leases_lost,
+        "succeeded": succeeded, "retried": retried, "dead": dead, "revoked": revoked, "expired": expired,
+        "handed_back": handed_back, "parked": parked, "leases_lost": leases_lost,
     }))
 }
 

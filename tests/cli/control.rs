@@ -156,6 +156,8 @@ fn a_long_list_goes_on_where_it_ended() {
         after = vec!["--after".to_owned(), mark.trim_end().trim_end_matches('\'').to_owned()];
     }
     assert_eq!(seen, 7);
+    let listed = place.ok(&["--json", "job", "list", "--state", "queued", "--limit", "3"]);
+    assert!(listed.err.contains("--after '") && listed.json().as_array().unwrap().len() == 3, "{}", listed.err);
     assert_eq!(place.run(&["job", "list", "--state", "queued", "--after", "x"]).code, 2);
     assert_eq!(place.run(&["job", "list", "--after", "x"]).code, 2);
 }
@@ -169,6 +171,10 @@ fn a_job_is_explained(place: &Place) {
     assert_eq!(reasons(place, "ready"), ["queue_paused", "no_worker"]);
     place.ok(&["queue", "resume", "default"]);
     assert_eq!(reasons(place, "later"), ["not_due", "no_worker"]);
+    place.ok(&["enqueue", "echo", "--id", "late", "--deadline", "1ms"]);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    assert_eq!(reasons(place, "late"), ["expired"]);
+    assert!(place.ok(&["job", "explain", "late"]).out.contains("its deadline passed at"));
     place.burst();
     assert_eq!(reasons(place, "ready"), ["parked"]);
     assert_eq!(reasons(place, "dead"), ["dead"]);

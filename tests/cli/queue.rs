@@ -47,6 +47,13 @@ fn pausing_a_queue_that_was_never_used_is_remarked() {
     let place = Place::new();
     let answer = place.ok(&["queue", "pause", "defualt"]);
     assert!(answer.err.contains("queue defualt of sqlite:celeriac.db was never used"), "{}", answer.err);
+    let answer = place.run(&["queue", "resume", "nobody"]);
+    assert!(
+        answer.code == 4 && answer.err.contains("queue nobody of sqlite:celeriac.db was never used"),
+        "{}",
+        answer.err
+    );
+    assert!(!place.ok(&["queue", "list"]).out.contains("nobody"));
     assert_eq!(place.run(&["queue", "pause", "two words"]).code, 2);
     assert_eq!(place.run(&["queue", "pause"]).code, 2);
 }

@@ -55,14 +55,16 @@ fn schedules_and_missing_files_are_refused() {
 #[test]
 fn a_command_is_told_its_job_and_its_store() {
     let place = Place::new();
-    place.ok(&["enqueue", "images", "--id", "mine"]);
+    place.ok(&["enqueue", "images", "--id", "mine", "--header", "traceparent=00-ab"]);
     place.burst();
+    assert_eq!(place.json(&["job", "get", "mine"])["headers"], Value::Null, "its end is kept and nothing else");
     let result: Value = serde_json::from_str(&place.ok(&["result", "mine"]).out).unwrap();
     let text = result.as_str().unwrap();
     for expected in [
         "CELERIAC_ATTEMPT=1\n",
         "CELERIAC_BROKER=sqlite:celeriac.db\n",
         "CELERIAC_COLOUR=green\n",
+        "CELERIAC_HEADERS={\"traceparent\":\"00-ab\"}\n",
         "CELERIAC_JOB_ID=mine\n",
         "CELERIAC_QUEUE=images\n",
         "CELERIAC_TASK=images",

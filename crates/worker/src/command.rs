@@ -162,6 +162,7 @@ impl CommandTask {
             .env("CELERIAC_TASK", context.task().as_str())
             .env("CELERIAC_QUEUE", context.queue().as_str())
             .env("CELERIAC_FENCE", context.fence().to_string())
+            .env("CELERIAC_HEADERS", serde_json::to_string(context.headers()).unwrap_or_default())
             .envs(&self.environment);
         let child =
             command.spawn().map_err(|error| TaskError::retry(format!("cannot start {:?}: {error}", self.program)))?;

@@ -14,6 +14,10 @@ pub struct Summary {
     pub retried: u64,
     /// Jobs that are dead.
     pub dead: u64,
+    /// Jobs that ended because they were revoked while this worker held them.
+    pub revoked: u64,
+    /// Jobs that ended because they came up too late.
+    pub expired: u64,
     /// Jobs given back unfinished.
     pub handed_back: u64,
     /// Jobs kept aside.
@@ -25,11 +29,12 @@ pub struct Summary {
 /// The summary while the worker runs.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    by_state: [AtomicU64; 5],
+    by_state: [AtomicU64; COUNTED.len()],
     leases_lost: AtomicU64,
 }
 
-const COUNTED: [State; 5] = [State::Succeeded, State::Retry, State::Dead, State::Queued, State::Parked];
+const COUNTED: [State; 7] =
+    [State::Succeeded, State::Retry, State::Dead, State::Revoked, State::Expired, State::Queued, State::Parked];
 
 impl Counters {
     pub(crate) fn settled(&self, state: State) {
@@ -43,9 +48,9 @@ impl Counters {
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let [succeeded, retried, dead, handed_back, parked] =
+        let [succeeded, retried, dead, revoked, expired, handed_back, parked] =
             std::array::from_fn(|place| self.by_state[place].load(Ordering::Relaxed));
         let leases_lost = self.leases_lost.load(Ordering::Relaxed);
-        Summary { succeeded, retried, dead, handed_back, parked, leases_lost }
+        Summary { succeeded, retried, dead, revoked, expired, handed_back, parked, leases_lost }
     }
 }

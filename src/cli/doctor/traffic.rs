@@ -100,7 +100,7 @@ fn unknown_tasks(traffic: &Traffic, name: &QueueName, serving: &[&WorkerView]) -
 fn dead(count: u64) -> Finding {
     match count {
         0 => Finding::good("dead", "no dead jobs"),
-        count => Finding::doubtful("dead", format!("{count} dead jobs are kept"))
+        count => Finding::doubtful("dead", format!("dead jobs that are kept: {count}"))
             .advise("celeriac dead list; celeriac dead retry ID… when the reason is mended"),
     }
 }
@@ -109,7 +109,7 @@ fn parked(count: u64) -> Finding {
     match count {
         0 => Finding::good("parked", "no parked jobs"),
         count => {
-            Finding::doubtful("parked", format!("{count} jobs are parked: no worker knew their task or arguments"))
+            Finding::doubtful("parked", format!("parked jobs, of which no worker knew task or arguments: {count}"))
                 .advise("celeriac job list --state parked; a worker that knows them releases them when it starts")
         }
     }
