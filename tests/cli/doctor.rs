@@ -42,7 +42,7 @@ fn people_read_a_line_for_each_check_with_what_to_do() {
     for expected in [
         "ok    store        sqlite:celeriac.db is reached\n",
         "warn  queue        default is paused; 0 ready jobs wait -> celeriac queue resume default\n",
-        "warn  dead         1 dead jobs are kept -> celeriac dead list;",
+        "warn  dead         dead jobs that are kept: 1 -> celeriac dead list;",
     ] {
         assert!(text.contains(expected), "{expected:?} in {text}");
     }
