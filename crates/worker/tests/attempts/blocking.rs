@@ -110,6 +110,30 @@ async fn a_time_limit_fails_the_attempt_and_the_thread_keeps_its_place() {
 }
 
 #[tokio::test]
+async fn a_job_that_finds_no_place_is_passed_on_and_pays_no_attempt() {
+    let (store, gauge) = (store().await, Gauge::default());
+    let ids = enqueue(&store, probes(2)).await;
+    let tasks = Tasks::new().handle_blocking(stubborn).state(gauge.clone());
+    let worker = AtWork::start(&store, tasks, |worker| worker.concurrency(4).blocking(1));
+    let passed_on = async {
+        loop {
+            let view = store.job(&ids[1]).await.unwrap().unwrap();
+            if view.state == JobState::Retry {
+                return view;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let view = tokio::time::timeout(Duration::from_secs(30), passed_on).await.unwrap();
+    assert_eq!((view.attempt, view.failures, gauge.now()), (0, 0, 1));
+    gauge.released.store(1, Ordering::SeqCst);
+    for id in &ids {
+        assert_eq!(end(&store, id).await.state, JobState::Succeeded);
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_job_that_expires_while_it_waits_for_a_place_never_begins() {
     let (store, gauge) = (store().await, Gauge::default());
     let mut records = probes(2);
