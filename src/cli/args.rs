@@ -2,6 +2,7 @@
 
 mod bench;
 mod queues;
+mod torture;
 
 use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -14,6 +15,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 pub(crate) use bench::BenchArgs;
 pub(crate) use queues::WeighedQueue;
+pub(crate) use torture::{FaultKind, TortureArgs, TorturedStore};
 
 use crate::cli::health::HealthTarget;
 use crate::cli::logging::LogFormat;
@@ -69,6 +71,11 @@ pub(crate) enum Verb {
     /// Play a part in a benchmark
     #[command(hide = true)]
     BenchChild,
+    /// Break everything that can break around jobs, and check that none is lost and none runs twice without a cause
+    Torture(TortureArgs),
+    /// Play a part in a torture
+    #[command(hide = true)]
+    TortureChild,
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -11,7 +11,7 @@ use crate::cli::args::{CommandLine, DEFAULT_STORE, Verb, told_apart};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logging::{self, LogFormat};
 use crate::cli::output::{brief, note, print};
-use crate::cli::{bench, dead, doctor, enqueue, enqueue_file, job, queue, result, worker, workers};
+use crate::cli::{bench, dead, doctor, enqueue, enqueue_file, job, queue, result, torture, worker, workers};
 
 /// How much of an argument is repeated in a complaint about it, in characters: a name has at most 200.
 const REPEATED: usize = 300;
@@ -80,7 +80,7 @@ async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
         _ => LogFormat::Text,
     };
     // A worker's log is its output; other verbs answer and speak up only when something is wrong.
-    logging::start(log_format, if matches!(line.verb, Verb::Worker(_)) { "info" } else { "warn" });
+    logging::start(log_format, if matches!(line.verb, Verb::Worker(_) | Verb::TortureChild) { "info" } else { "warn" });
     match line.verb {
         Verb::Worker(args) => worker::run(args, setting).await,
         Verb::Enqueue(args) => match args.from.clone() {
@@ -95,6 +95,8 @@ async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
         Verb::Doctor => doctor::run(&setting).await,
         Verb::Bench(args) => bench::run(&args, &setting).await,
         Verb::BenchChild => bench::run_child().await,
+        Verb::Torture(args) => torture::run(&args, &setting).await,
+        Verb::TortureChild => torture::run_child().await,
         Verb::Completions { shell } => print_completions(shell),
     }
 }

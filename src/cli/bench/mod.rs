@@ -19,7 +19,6 @@ mod monitor;
 mod noop;
 mod phases;
 mod place;
-mod process;
 mod protocol;
 mod record;
 #[cfg(feature = "redis")]

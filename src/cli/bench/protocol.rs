@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::process::{cpu_ns, monotonic_ns};
+use crate::cli::process::{cpu_ns, monotonic_ns};
 
 /// Begin now. A worker without jobs hears it twice: to start, and to begin to measure.
 pub(super) const GO: &str = "go";

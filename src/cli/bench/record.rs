@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::process::monotonic_ns;
+use crate::cli::process::monotonic_ns;
 
 /// Counts runs while a worker works.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use celeriac_client::Client;
 use super::control::{Control, Teller};
 use super::floor::Question;
 use crate::cli::bench::noop::Noop;
-use crate::cli::bench::process::monotonic_ns;
 use crate::cli::bench::protocol::{Begun, Order, Report};
 use crate::cli::exit::{Exit, Failure, chain};
+use crate::cli::process::monotonic_ns;
 
 /// The pause before and after each question: long enough for the worker to settle a job and to wait again.
 const PAUSE: Duration = Duration::from_millis(2);

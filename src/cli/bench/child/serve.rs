@@ -6,10 +6,10 @@ use celeriac_broker::{Broker, StoreUrl};
 
 use super::control::{Control, order};
 use super::{floor, probe, produce, seam, work};
-use crate::cli::bench::process::{peak_resident, resident};
 use crate::cli::bench::protocol::{Event, Order, Report, Role};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::print_json;
+use crate::cli::process::{peak_resident, resident};
 use crate::cli::store::connect;
 
 /// Runs the role that standard input names.

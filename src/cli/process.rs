@@ -3,12 +3,12 @@
 use rustix::time::{ClockId, clock_gettime};
 
 /// Now, in nanoseconds of the machine's monotonic clock: the same clock in every process, so instants can be compared.
-pub(super) fn monotonic_ns() -> u64 {
+pub(crate) fn monotonic_ns() -> u64 {
     nanoseconds(ClockId::Monotonic)
 }
 
 /// The processor time this process has used, all its threads together, in nanoseconds.
-pub(super) fn cpu_ns() -> u64 {
+pub(crate) fn cpu_ns() -> u64 {
     nanoseconds(ClockId::ProcessCPUTime)
 }
 
@@ -18,12 +18,12 @@ fn nanoseconds(clock: ClockId) -> u64 {
 }
 
 /// Resident memory of this process in bytes; `None` where the system does not tell.
-pub(super) fn resident() -> Option<u64> {
+pub(crate) fn resident() -> Option<u64> {
     status_field("VmRSS:")
 }
 
 /// The most memory that was ever resident, in bytes; `None` where the system does not tell.
-pub(super) fn peak_resident() -> Option<u64> {
+pub(crate) fn peak_resident() -> Option<u64> {
     status_field("VmHWM:")
 }
 

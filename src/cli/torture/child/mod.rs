@@ -1,0 +1,43 @@
+//! The processes that a torture starts: the same program again, under a verb that `--help` does not show.
+//!
+//! [`run`](fn@run) reads the order, the first line of standard input. A [`worker`] runs under the very verb that operators use,
+//! with the handler of [`handler`]; a [`producer`] goes on whatever it is told. When standard input closes, or the process that
+//! started it is gone, a child goes too.
+
+mod handler;
+mod producer;
+mod worker;
+
+use std::io::Read as _;
+
+use super::order::{Order, Role};
+use crate::cli::exit::{Exit, Failure};
+
+/// Plays the part that standard input names.
+pub(crate) async fn run() -> Result<(), Failure> {
+    die_with_parent();
+    let order = Order::read()?;
+    std::thread::spawn(|| {
+        let mut rest = Vec::new();
+        // Nothing is said any more: this ends when the other end closes.
+        let _ = std::io::stdin().read_to_end(&mut rest);
+        std::process::exit(i32::from(Exit::Failed as u8));
+    });
+    match order.role {
+        Role::Work => worker::run(order).await,
+        Role::Produce { rate } => producer::run(order, rate).await,
+    }
+}
+
+/// A child that is stopped notices nothing at standard input; the kernel ends it all the same.
+fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
+        tracing::debug!(%error, "a stopped child may outlive the torture");
+    }
+}
+
+/// A file of the torture could not be opened or written.
+fn broken(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot write down what happens: {error}"))
+}
