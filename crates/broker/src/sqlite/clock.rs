@@ -67,6 +67,11 @@ impl Clock {
 }
 
 impl Moment {
+    /// Milliseconds since the machine was started; `None` where the system does not tell, and with a manual clock.
+    pub(super) fn uptime(&self) -> Option<u64> {
+        self.machine.as_ref().map(|machine| machine.millis)
+    }
+
     /// The end of what begins now and lasts `length`.
     pub(super) fn deadline(&self, length: Duration) -> Deadline {
         let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);

@@ -12,15 +12,21 @@ use super::session;
 use crate::batch::{MAX_BATCH_BYTES, MAX_BATCH_JOBS};
 use crate::delivery::{Condemned, Delivery};
 
-/// Moves incarnations whose lease has ended from the leases to the lost.
+/// Moves incarnations whose lease has ended from the leases to the lost. After a time in which nobody could write, none is moved at first:
+/// that its lease was not renewed says nothing then.
 pub(super) fn condemn_expired(scope: &mut Scope<'_>, asked: &[QueueName], max: usize) -> Result<Condemned, Fault> {
     // One row for each worker that holds jobs: few, so all are read.
     let sql = r#"SELECT incarnation, expires_at, boot, expires_uptime FROM "leases" ORDER BY expires_at, incarnation"#;
     let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, session::read_deadline(row)?));
     let (ended, running): (Vec<_>, Vec<_>) =
         scope.all(sql, [], read)?.into_iter().partition(|(_, deadline)| scope.moment.is_past(deadline));
+    let recovery = scope.recovery_left();
+    let spared = !recovery.is_zero() && !ended.is_empty();
+    if spared {
+        scope.note_interruption();
+    }
     let mut incarnations = Vec::new();
-    for (worker, _) in ended.into_iter().take(max) {
+    for (worker, _) in ended.into_iter().take(if spared { 0 } else { max }) {
         scope.execute(r#"DELETE FROM "leases" WHERE incarnation = ?1"#, [&worker])?;
         scope.execute(r#"DELETE FROM "workers" WHERE incarnation = ?1"#, [&worker])?;
         let sql = r#"INSERT INTO "lost" (incarnation, condemned_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING"#;
@@ -28,7 +34,7 @@ pub(super) fn condemn_expired(scope: &mut Scope<'_>, asked: &[QueueName], max: u
         incarnations.push(Incarnation::from_stored(worker));
     }
     let end = |(_, deadline): &(String, Deadline)| scope.moment.expected_end(deadline);
-    let next_expiry = running.iter().map(end).min();
+    let next_expiry = running.iter().map(end).chain(spared.then(|| scope.now().after(recovery))).min();
     let lost = lost(scope, max)?;
     let mut work_waiting = false;
     for queue in asked {

@@ -23,7 +23,9 @@ CREATE TABLE "meta" (
   clock INTEGER NOT NULL, -- the latest instant the store has shown, in ms since 1970
   fence INTEGER NOT NULL, -- the newest fencing token
   head INTEGER NOT NULL, -- the lowest seq so far
-  tail INTEGER NOT NULL -- the highest seq so far
+  tail INTEGER NOT NULL, -- the highest seq so far
+  written INTEGER NOT NULL, -- uptime of the machine at the newest commit, in ms
+  resumed INTEGER NOT NULL -- uptime at the newest commit that came after a time without any, in ms
 ) STRICT;
 
 CREATE TABLE "jobs" (
@@ -117,7 +119,7 @@ CREATE TABLE "lost" (
   condemned_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO "meta" (one, clock, fence, head, tail) VALUES (1, 0, 0, 0, 0);
+INSERT INTO "meta" (one, clock, fence, head, tail, written, resumed) VALUES (1, 0, 0, 0, 0, 0, 0);
 "#;
 
 /// The names of a namespace.

@@ -3,12 +3,20 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Deref;
+use std::time::Duration;
 
 use celeriac_core::{Fence, JobId, QueueName, Timestamp};
 use rusqlite::{Connection, Params, Row};
 
 use super::clock::{Clock, Moment};
 use super::fault::Fault;
+
+/// How long nothing may have been committed before it counts as an interruption: a process that was stopped in the middle of a
+/// transaction keeps all others from writing. Workers that hold jobs write more often, unless their leases are much longer.
+const INTERRUPTION: Duration = Duration::from_secs(2);
+
+/// How long after an interruption nobody is condemned: longer than SQLite lets anyone sleep who waits for the file.
+const RECOVERY: Duration = Duration::from_secs(1);
 
 /// The names of the tables of one namespace.
 #[derive(Debug, Clone)]
@@ -142,6 +150,8 @@ pub(super) struct Scope<'c> {
     fence: i64,
     head: i64,
     tail: i64,
+    /// Uptime of the machine when writing went on after the newest interruption.
+    resumed: i64,
     changed: bool,
     /// What to tell those who wait, once it is committed.
     pub(super) news: News,
@@ -158,15 +168,28 @@ impl<'c> Scope<'c> {
     /// Begins inside a transaction that is open on `connection`.
     pub(super) fn new(connection: &'c Connection, names: &'c Names, clock: &'c Clock) -> Result<Self, Fault> {
         let view = View::new(connection, names, clock)?;
-        let counters = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let found = view.first(r#"SELECT fence, head, tail FROM "meta""#, [], counters)?;
-        let (fence, head, tail) = found.unwrap_or_default();
-        Ok(Self { view, clock, fence, head, tail, changed: false, news: News::default() })
+        let counters = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+        let found = view.first(r#"SELECT fence, head, tail, written, resumed FROM "meta""#, [], counters)?;
+        let (fence, head, tail, written, resumed) = found.unwrap_or_default();
+        let resumed = resumed_at(written, resumed, view.moment.uptime());
+        Ok(Self { view, clock, fence, head, tail, resumed, changed: false, news: News::default() })
     }
 
     /// Reads the clocks again, for the next operation of the group.
     pub(super) fn tick(&mut self) {
         self.view.moment = self.clock.read(self.now());
+    }
+
+    /// How long leases are not judged yet, because nobody could write for a time: whoever could not renew its lease is given the
+    /// time to. Zero as a rule.
+    pub(super) fn recovery_left(&self) -> Duration {
+        let since = self.moment.uptime().map_or(u64::MAX, |uptime| uptime.saturating_sub(natural(self.resumed)));
+        RECOVERY.saturating_sub(Duration::from_millis(since))
+    }
+
+    /// Commits the interruption that this transaction has found, although it changes nothing else.
+    pub(super) fn note_interruption(&mut self) {
+        self.changed = true;
     }
 
     /// Runs a statement that writes; answers how many rows it changed.
@@ -203,11 +226,24 @@ impl<'c> Scope<'c> {
     /// Writes the counters back if anything was written; the transaction may then be committed.
     pub(super) fn finish(mut self) -> Result<News, Fault> {
         if self.changed {
-            let values = (integer(self.now().as_millis()), self.fence, self.head, self.tail);
-            self.execute(r#"UPDATE "meta" SET clock = max(clock, ?1), fence = ?2, head = ?3, tail = ?4"#, values)?;
+            let (now, uptime) = (integer(self.now().as_millis()), integer(self.moment.uptime().unwrap_or_default()));
+            let values = (now, self.fence, self.head, self.tail, uptime, self.resumed);
+            let sql = r#"UPDATE "meta" SET clock = max(clock, ?1), fence = ?2, head = ?3, tail = ?4, written = ?5, resumed = ?6"#;
+            self.execute(sql, values)?;
         }
         Ok(self.news)
     }
+}
+
+/// When writing went on after the newest interruption, this moment included.
+fn resumed_at(written: i64, resumed: i64, uptime: Option<u64>) -> i64 {
+    let Some(uptime) = uptime.map(integer) else { return 0 };
+    if written == 0 || written > uptime {
+        // New, or written before the machine was started again: nobody is left who could have been kept from writing.
+        return 0;
+    }
+    let pause = Duration::from_millis(natural(uptime - written));
+    if pause > INTERRUPTION { uptime } else { resumed }
 }
 
 /// An instant from a column.
@@ -228,6 +264,15 @@ pub(super) fn integer(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_without_commits_is_an_interruption_unless_the_machine_was_off() {
+        assert_eq!(resumed_at(10_000, 7_000, Some(11_000)), 7_000);
+        assert_eq!(resumed_at(10_000, 7_000, Some(12_001)), 12_001);
+        assert_eq!(resumed_at(10_000, 7_000, Some(500)), 0);
+        assert_eq!(resumed_at(0, 0, Some(12_000)), 0);
+        assert_eq!(resumed_at(10_000, 7_000, None), 0);
+    }
 
     #[test]
     fn quoted_names_get_the_namespace_and_strings_do_not() {

@@ -7,7 +7,8 @@ use celeriac_broker::{Broker, Start};
 use celeriac_core::{JobId, State};
 
 use crate::support::{
-    Producer, enqueue, enqueue_one, everything, new_file, new_job, open, queue, register, succeed, within,
+    Producer, enqueue, enqueue_one, everything, new_file, new_job, open, queue, raw, register, register_for, succeed,
+    within,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,4 +124,37 @@ fn a_sibling_works_on_another_runtime_and_after_the_first_is_gone() {
     drop(first);
     let id = JobId::generate();
     assert_eq!(runtime().block_on(sibling.result(&id)).unwrap(), None);
+}
+
+/// A process that is stopped in the middle of a transaction keeps the others from renewing their leases. When it goes on, whoever
+/// comes first must not condemn them for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_nobody_could_write_condemns_nobody() {
+    let (_directory, path) = new_file();
+    let (holder, judge) = (open(&path).await, open(&path).await);
+    enqueue_one(&holder).await;
+    let session = register_for(&holder, Duration::from_secs(1)).await;
+    assert_eq!(holder.fetch(&session, &everything()).await.unwrap().jobs.len(), 1);
+    let blocker = raw(&path);
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Longer than the lease, and than what counts as an interruption.
+    std::thread::sleep(Duration::from_millis(2_500));
+    blocker.execute_batch("ROLLBACK").unwrap();
+
+    let judged = judge.condemn_expired(10).await.unwrap();
+    assert!(judged.incarnations.is_empty(), "{judged:?}");
+    assert!(judged.next_expiry.is_some(), "it says when to look again");
+    holder.heartbeat(&session).await.unwrap();
+
+    // A worker that does not come back is condemned all the same, a little later.
+    let condemned = within(async {
+        loop {
+            let judged = judge.condemn_expired(10).await.unwrap().incarnations;
+            if !judged.is_empty() {
+                return judged;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    assert_eq!(condemned.await, [session.incarnation]);
 }

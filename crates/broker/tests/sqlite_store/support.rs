@@ -88,6 +88,11 @@ pub(crate) async fn enqueue_one(broker: &SqliteBroker) -> JobId {
 }
 
 pub(crate) async fn register(broker: &SqliteBroker) -> Session {
+    register_for(broker, DEFAULT_LEASE).await
+}
+
+/// A worker with a lease of its own length.
+pub(crate) async fn register_for(broker: &SqliteBroker, lease: Duration) -> Session {
     let registration = Registration {
         incarnation: Incarnation::generate("worker").unwrap(),
         host: "host".to_owned(),
@@ -95,7 +100,7 @@ pub(crate) async fn register(broker: &SqliteBroker) -> Session {
         version: "0".to_owned(),
         queues: vec![queue()],
         tasks: vec![task()],
-        lease: DEFAULT_LEASE,
+        lease,
     };
     broker.register(&registration).await.unwrap()
 }
