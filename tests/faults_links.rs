@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use celeriac::broker::JobFilter;
 use celeriac::{Client, State, TaskError, Tasks, Worker, task};
-use celeriac_testkit::{RedisOptions, RedisServer, SwallowingProxy};
+use celeriac_testkit::{FaultProxy, RedisOptions, RedisServer};
 
 #[task("count", queue = "counted")]
 async fn count(name: String, runs: State<Arc<AtomicU32>>) -> Result<String, TaskError> {
@@ -18,14 +18,14 @@ async fn count(name: String, runs: State<Arc<AtomicU32>>) -> Result<String, Task
 /// A redis-server, a link to it that can fail, and two clients: one straight, one through the link.
 struct Link {
     _server: RedisServer,
-    proxy: SwallowingProxy,
+    proxy: FaultProxy,
     straight: Client,
     linked: Client,
 }
 
 async fn link() -> Link {
     let server = RedisServer::start(&RedisOptions::default());
-    let proxy = SwallowingProxy::start(server.port()).await;
+    let proxy = FaultProxy::start(server.port()).await.unwrap();
     let straight = Client::connect(&server.url().expose()).await.unwrap();
     let linked = Client::connect(&server.url_through(proxy.port(), "celeriac").expose()).await.unwrap();
     Link { _server: server, proxy, straight, linked }
@@ -44,9 +44,9 @@ async fn worker(link: &Link) -> Arc<AtomicU32> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enqueue_whose_answer_was_lost_is_stored_once() {
     let link = link().await;
-    link.proxy.lose_answer_to("precious");
+    let lost = link.proxy.lose_answer_to("precious");
     let job = link.linked.enqueue(count { name: "precious".into() }).await.unwrap();
-    link.proxy.lost().await;
+    assert!(lost.happened().await);
     let stored = link.straight.broker().jobs(&JobFilter::default()).await.unwrap();
     assert_eq!(stored.iter().map(|job| &job.id).collect::<Vec<_>>(), [job.id()]);
 }
@@ -55,9 +55,9 @@ async fn an_enqueue_whose_answer_was_lost_is_stored_once() {
 async fn a_hand_out_whose_answer_was_lost_is_handed_back_and_spends_no_attempt() {
     let link = link().await;
     let runs = worker(&link).await;
-    link.proxy.lose_answer_to("q:counted:suspects");
+    let lost = link.proxy.lose_answer_to("q:counted:suspects");
     let job = link.straight.enqueue(count { name: "second".into() }).await.unwrap();
-    link.proxy.lost().await;
+    assert!(lost.happened().await);
     assert_eq!(job.result().await.unwrap(), "second");
     let outcome = link.straight.broker().result(job.id()).await.unwrap().unwrap();
     assert_eq!((outcome.attempt, outcome.losses, runs.load(Ordering::SeqCst)), (1, 0, 2));
@@ -68,9 +68,9 @@ async fn an_end_whose_answer_was_lost_is_settled_once() {
     let link = link().await;
     let runs = worker(&link).await;
     // Only calls that settle name the channel on which ends are told.
-    link.proxy.lose_answer_to(":finished");
+    let lost = link.proxy.lose_answer_to(":finished");
     let job = link.straight.enqueue(count { name: "second".into() }).await.unwrap();
-    link.proxy.lost().await;
+    assert!(lost.happened().await);
     assert_eq!(job.result().await.unwrap(), "second");
     // The worker goes on, and runs each job once.
     link.straight.enqueue(count { name: "third".into() }).await.unwrap().result().await.unwrap();
@@ -112,9 +112,9 @@ async fn a_silent_connection_for_orders_costs_no_lease() {
         tokio::spawn(worker.run());
     };
     start(&link.linked);
-    link.proxy.hang_at(":orders");
+    let lost = link.proxy.hang_at(":orders");
     let job = link.straight.enqueue(long {}).await.unwrap();
-    link.proxy.lost().await;
+    assert!(lost.happened().await);
     // Would take the job over as soon as the lease had ended.
     start(&link.straight);
     assert_eq!(job.result().await.unwrap(), 1, "the job ran twice");

@@ -1,4 +1,4 @@
-//! What the tests of celeriac share: a child redis-server, temporary stores, a proxy that loses answers, a model store.
+//! What the tests of celeriac share: a child redis-server, temporary stores, a proxy that loses answers and worse, a model store.
 //!
 //! Only tests use this crate, so it panics with a clear text where a program would return an error. A missing
 //! `redis-server` fails a test; nothing here skips one.
@@ -6,11 +6,10 @@
 pub mod model;
 mod redis_server;
 mod shared_redis;
-mod swallowing_proxy;
 mod temp_sqlite;
 
+pub use celeriac_fault_proxy::{Answer, Commands, Fault, FaultProxy, Kind, Order, Plan, Rule, Way};
 pub use model::ModelBroker;
 pub use redis_server::{RedisOptions, RedisServer};
 pub use shared_redis::{random_prefix, shared_redis};
-pub use swallowing_proxy::SwallowingProxy;
 pub use temp_sqlite::temp_sqlite;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use celeriac_broker::conformance::{Load, TestWorker, job, request, seconds, settlement, success, within};
 use celeriac_broker::redis::RedisBroker;
 use celeriac_broker::{Acceptance, Batch, BatchAnswer, Broker, BrokerError, Lane, StoreClock};
-use celeriac_testkit::{RedisOptions, SwallowingProxy};
+use celeriac_testkit::{FaultProxy, RedisOptions};
 
 use crate::support::{Scene, start};
 
@@ -53,7 +53,7 @@ async fn a_killed_server_that_comes_back_is_used_again() {
 #[tokio::test]
 async fn a_batch_whose_answer_was_lost_is_applied_once() {
     let server = start(&RedisOptions::default()).await;
-    let proxy = SwallowingProxy::start(server.port()).await;
+    let proxy = FaultProxy::start(server.port()).await.unwrap();
     let url = server.url_through(proxy.port(), "lost");
     let broker = RedisBroker::connect(&url, StoreClock::Store).await.unwrap();
     let made_at = celeriac_broker::Inspector::now(&broker).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_batch_whose_answer_was_lost_is_applied_once() {
 #[tokio::test]
 async fn a_fetch_whose_answer_was_lost_is_found_by_reconciling() {
     let (scene, server) = Scene::alone(&RedisOptions::default()).await;
-    let proxy = SwallowingProxy::start(server.port()).await;
+    let proxy = FaultProxy::start(server.port()).await.unwrap();
     let url = server.url_through(proxy.port(), scene.url.namespace().as_str());
     let far: Arc<dyn Broker> = Arc::new(RedisBroker::connect(&url, StoreClock::Store).await.unwrap());
     let worker = TestWorker::register(&far, "far", seconds(20)).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_fetch_whose_answer_was_lost_is_found_by_reconciling() {
 #[tokio::test]
 async fn a_settlement_whose_answer_was_lost_is_applied_once() {
     let (scene, server) = Scene::alone(&RedisOptions::default()).await;
-    let proxy = SwallowingProxy::start(server.port()).await;
+    let proxy = FaultProxy::start(server.port()).await.unwrap();
     let url = server.url_through(proxy.port(), scene.url.namespace().as_str());
     let far: Arc<dyn Broker> = Arc::new(RedisBroker::connect(&url, StoreClock::Store).await.unwrap());
     let worker = TestWorker::register(&far, "far", seconds(20)).await.unwrap();

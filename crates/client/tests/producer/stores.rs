@@ -9,7 +9,7 @@ use celeriac_broker::redis::RedisBroker;
 use celeriac_broker::{Broker, StoreClock, StoreUrl};
 use celeriac_client::{Client, JobHandle};
 use celeriac_core::{Ending, JobId};
-use celeriac_testkit::{RedisOptions, RedisServer, SwallowingProxy, shared_redis, temp_sqlite};
+use celeriac_testkit::{FaultProxy, RedisOptions, RedisServer, shared_redis, temp_sqlite};
 use serde_json::value::to_raw_value;
 use tokio::task::JoinSet;
 
@@ -84,7 +84,7 @@ async fn a_result_comes_back_with_its_type_from_each_store() {
 #[tokio::test]
 async fn an_answer_lost_between_redis_and_the_producer_doubles_nothing() {
     let server = tokio::task::spawn_blocking(|| RedisServer::start(&RedisOptions::default())).await.unwrap();
-    let proxy = SwallowingProxy::start(server.port()).await;
+    let proxy = FaultProxy::start(server.port()).await.unwrap();
     let broker = redis(&server.url_through(proxy.port(), "lost")).await;
     let client = Client::builder(broker.clone()).enqueue_timeout(PATIENT).build().unwrap();
     client.enqueue(Double { number: 1 }).await.unwrap();
