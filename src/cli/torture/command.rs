@@ -117,7 +117,7 @@ async fn cast(settings: &Settings, arena: &Arena) -> Result<(Vec<Slot>, Links), 
     let workers = (1..=settings.workers).map(|number| (format!("worker-{number}"), Role::Work, "ledger"));
     let producers = (1..=PRODUCERS).map(|number| (format!("producer-{number}"), producer, "history"));
     let cast: Vec<_> = workers.chain(producers).collect();
-    let links = Links::open(arena, cast.len()).await?;
+    let links = Links::open(arena, settings, cast.len()).await?;
     let mut slots = Vec::new();
     for (place, (label, role, writes)) in cast.into_iter().enumerate() {
         let order = Order {

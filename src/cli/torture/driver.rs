@@ -270,7 +270,7 @@ impl<'a> Driver<'a> {
     async fn cure(&mut self, open: &Open, gone: bool) -> Result<(), Failure> {
         match (open.cure, open.slot) {
             (Cure::Continue, Some(slot)) if !gone => self.slots[slot].signal(Signal::CONT),
-            (Cure::Mend, Some(slot)) => self.links.mend(slot),
+            (Cure::Mend, Some(slot)) => self.links.mend(slot).await,
             (Cure::Ended, Some(slot)) if !gone => self.must_end(slot).await,
             (Cure::Thaw, _) => self.server(Work::Thaw).await?,
             (Cure::Restart, _) => self.server(Work::Restart).await?,

@@ -86,12 +86,13 @@ impl Draft {
 }
 
 fn act(chance: &mut Rng, poison: bool) -> Act {
-    match chance.u32(0..1000) {
-        0..60 => Act::FailUntil(chance.u32(1..4)),
-        60..80 => Act::PanicUntil(chance.u32(1..3)),
-        80..100 => Act::Fail,
-        100..110 => Act::Block,
-        110..112 if poison => Act::Abort,
+    match chance.u32(0..2000) {
+        0..120 => Act::FailUntil(chance.u32(1..4)),
+        120..160 => Act::PanicUntil(chance.u32(1..3)),
+        160..200 => Act::Fail,
+        200..220 => Act::Block,
+        // Few: each ends three processes before it is dead.
+        220..221 if poison => Act::Abort,
         _ => Act::Succeed,
     }
 }
@@ -104,7 +105,7 @@ mod tests {
     fn a_seed_gives_the_same_jobs_again_and_every_kind_of_them() {
         let jobs = |seed: u64| {
             let mut chance = Rng::with_seed(seed);
-            (0..5000).map(|_| format!("{:?}", Draft::next(&mut chance, true))).collect::<Vec<_>>()
+            (0..20_000).map(|_| format!("{:?}", Draft::next(&mut chance, true))).collect::<Vec<_>>()
         };
         assert_eq!(jobs(7), jobs(7));
         assert_ne!(jobs(7), jobs(8));
