@@ -226,7 +226,7 @@ pub enum FieldFault {
         instead: String,
     },
     /// A step is 0, or goes beyond the field at once.
-    #[error("{text}: a step is 1 to {most}; for longer periods write every, as in every 90m")]
+    #[error("{text:?}: a step is 1 to {most}; for longer periods write every, as in every 90m")]
     Step {
         /// What was written.
         text: String,
@@ -234,7 +234,7 @@ pub enum FieldFault {
         most: u8,
     },
     /// A sign of Quartz that Unix cron does not have.
-    #[error("{text}: {sign} is not of Unix cron; {advice}")]
+    #[error("{sign} in {text:?} is not of Unix cron; {advice}")]
     Foreign {
         /// What was written.
         text: String,
