@@ -1,4 +1,6 @@
 //! Random cron expressions, and which numbers their fields name, read from the rules in words and not from the code.
+//!
+//! The strategies are boxed: nested by value they overflow the stack of a test.
 
 use std::fmt;
 
@@ -29,17 +31,18 @@ fn name_of(names: &[&str], number: u32) -> String {
 }
 
 /// A part of a list that is no star.
-fn part(least: u32, most: u32) -> impl Strategy<Value = String> {
+fn part(least: u32, most: u32) -> BoxedStrategy<String> {
     let range = move || (least..=most).prop_flat_map(move |first| (Just(first), first..=most));
     prop_oneof![
         4 => (least..=most).prop_map(|number| number.to_string()),
         2 => range().prop_map(|(first, last)| format!("{first}-{last}")),
         1 => (range(), 1..=most).prop_map(|((first, last), step)| format!("{first}-{last}/{step}")),
     ]
+    .boxed()
 }
 
 /// A list with one to three parts. Seldom a star stands in it, first or later.
-fn list(least: u32, most: u32) -> impl Strategy<Value = String> {
+fn list(least: u32, most: u32) -> BoxedStrategy<String> {
     let plain = || prop::collection::vec(part(least, most), 1..=3).prop_map(|parts| parts.join(","));
     prop_oneof![
         12 => part(least, most),
@@ -47,13 +50,14 @@ fn list(least: u32, most: u32) -> impl Strategy<Value = String> {
         1 => (plain(), 2..=most).prop_map(|(list, step)| format!("{list},*/{step}")),
         1 => (plain(), 2..=most).prop_map(|(list, step)| format!("*/{step},{list}")),
     ]
+    .boxed()
 }
 
-fn star(most: u32) -> impl Strategy<Value = String> {
-    prop_oneof![2 => Just("*".to_owned()), 1 => (1..=most).prop_map(|step| format!("*/{step}"))]
+fn star(most: u32) -> BoxedStrategy<String> {
+    prop_oneof![2 => Just("*".to_owned()), 1 => (1..=most).prop_map(|step| format!("*/{step}"))].boxed()
 }
 
-fn week_days() -> impl Strategy<Value = String> {
+fn week_days() -> BoxedStrategy<String> {
     let circle = (0u32..7, 1u32..7).prop_map(|(first, more)| (first, (first + more) % 7));
     prop_oneof![
         2 => list(0, 6),
@@ -63,18 +67,20 @@ fn week_days() -> impl Strategy<Value = String> {
         1 => (circle, 1u32..=7).prop_map(|((first, last), step)| format!("{first}-{last}/{step}")),
         1 => (1u32..7).prop_map(|first| format!("{first}-7")),
     ]
+    .boxed()
 }
 
-fn months() -> impl Strategy<Value = String> {
+fn months() -> BoxedStrategy<String> {
     prop_oneof![
         2 => list(1, 12),
         1 => (0usize..12).prop_map(|month| YEAR[month].to_owned()),
         1 => (0usize..11).prop_map(|first| format!("{}-{}", YEAR[first], YEAR[11])),
     ]
+    .boxed()
 }
 
 /// Expressions that are due on most days, so that something happens around a given shift.
-pub(crate) fn frequent() -> impl Strategy<Value = Fields> {
+pub(crate) fn frequent() -> BoxedStrategy<Fields> {
     let minute = prop_oneof![star(59), list(0, 59)];
     // Shifts happen at night; hours at random would mostly miss them.
     let hour = prop_oneof![2 => star(23), 2 => list(0, 23), 3 => list(0, 4)];
@@ -87,29 +93,21 @@ pub(crate) fn frequent() -> impl Strategy<Value = Fields> {
         1 => (star(3), star(3)),
     ];
     let month = prop_oneof![6 => Just("*".to_owned()), 1 => star(12), 1 => Just("1-12".to_owned())];
-    (minute, hour, days, month).prop_map(|(minute, hour, (month_day, week_day), month)| Fields {
-        minute,
-        hour,
-        month_day,
-        month,
-        week_day,
-    })
+    (minute, hour, days, month)
+        .prop_map(|(minute, hour, (month_day, week_day), month)| Fields { minute, hour, month_day, month, week_day })
+        .boxed()
 }
 
 /// Expressions of every kind, some due once in decades.
-pub(crate) fn any_fields() -> impl Strategy<Value = Fields> {
+pub(crate) fn any_fields() -> BoxedStrategy<Fields> {
     let minute = prop_oneof![star(59), list(0, 59)];
     let hour = prop_oneof![star(23), list(0, 23)];
     let month_day = prop_oneof![star(31), list(1, 31), list(28, 31)];
     let month = prop_oneof![star(12), months(), Just("2".to_owned())];
     let week_day = prop_oneof![star(7), week_days()];
-    (minute, hour, month_day, month, week_day).prop_map(|(minute, hour, month_day, month, week_day)| Fields {
-        minute,
-        hour,
-        month_day,
-        month,
-        week_day,
-    })
+    (minute, hour, month_day, month, week_day)
+        .prop_map(|(minute, hour, month_day, month, week_day)| Fields { minute, hour, month_day, month, week_day })
+        .boxed()
 }
 
 /// Which times an expression names.

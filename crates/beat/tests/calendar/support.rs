@@ -4,7 +4,7 @@ use celeriac_beat::{Timetable, Zone};
 use celeriac_core::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 /// Shifts of half an hour, of three quarters past, of two hours, of a whole day; in Ramadan; on other continents; and none at all.
 pub(crate) const ZONES: [&str; 14] = [
@@ -24,13 +24,17 @@ pub(crate) const ZONES: [&str; 14] = [
     "Pacific/Chatham",
 ];
 
-fn asked(variable: &str) -> Option<usize> {
+fn asked(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|number| number.parse().ok())
 }
 
 /// How many cases to try where `usual` are tried as a rule.
 pub(crate) fn cases(usual: usize) -> usize {
-    usual * asked("CELERIAC_CALENDAR_CASES").unwrap_or(1)
+    usual * asked("CELERIAC_CALENDAR_CASES").map_or(1, |times| usize::try_from(times).unwrap())
+}
+
+pub(crate) fn seed() -> u64 {
+    asked("CELERIAC_CALENDAR_SEED").unwrap_or(1)
 }
 
 /// Chance that repeats itself.
@@ -38,10 +42,11 @@ pub(crate) struct Chance(TestRunner);
 
 impl Chance {
     pub(crate) fn new() -> Self {
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&asked("CELERIAC_CALENDAR_SEED").unwrap_or(1).to_le_bytes());
-        let config = Config { failure_persistence: None, ..Config::default() };
-        Self(TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed)))
+        Self(TestRunner::new(Config {
+            rng_seed: RngSeed::Fixed(seed()),
+            failure_persistence: None,
+            ..Config::default()
+        }))
     }
 
     pub(crate) fn draw<S: Strategy>(&mut self, strategy: S) -> S::Value {
