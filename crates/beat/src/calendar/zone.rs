@@ -19,6 +19,9 @@ const ALIKE: f64 = 0.85;
 /// How many names are proposed at most.
 const PROPOSALS: usize = 3;
 
+/// What is longer is no misspelt name, and comparing it with every name takes long; the longest name has 32.
+const MAX_MISSPELT_BYTES: usize = 48;
+
 /// A time zone of the IANA database.
 ///
 /// Its data are read once for all timetables of a process; a copy costs nothing. An update of the machine's database is seen by the next process.
@@ -57,6 +60,9 @@ impl Zone {
 
 /// The names that look most like this one, or whose last part does: whoever writes `berlin` means a city.
 fn nearest(wrong: &str) -> Vec<String> {
+    if wrong.len() > MAX_MISSPELT_BYTES {
+        return Vec::new();
+    }
     let wrong = wrong.to_lowercase();
     let likeness = |name: &str| {
         let name = name.to_lowercase();

@@ -104,7 +104,7 @@ fn croner_gives_the_same_answers() {
             let at_random = start + (days * 24).hours() + chance.draw(0..86_400_000i64).milliseconds();
             compare(&mut tally, &fields, zone, at_random);
             let shifts = shifts(&time_zone(zone), 2011, 2040);
-            if !shifts.is_empty() {
+            if nth % 2 == 0 && !shifts.is_empty() {
                 let shift = shifts[chance.draw(0..shifts.len())];
                 compare(&mut tally, &fields, zone, shift + chance.draw(-10_000_000..10_000_000i64).milliseconds());
             }

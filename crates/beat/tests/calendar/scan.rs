@@ -67,17 +67,18 @@ impl Window {
         Some(Self { zone: zone.to_owned(), minutes })
     }
 
-    /// Compares all occurrences in the window, forwards, backwards, and from an instant in between.
+    /// Compares all occurrences in the window, forwards or backwards, and those around an instant in between.
     fn compare(&self, fields: &Fields, named: &Named, between: usize) {
         let timetable = timetable(&fields.to_string(), &self.zone);
         let due: Vec<_> = self.minutes.iter().filter(|minute| minute.is_due(named)).map(|minute| minute.at).collect();
         let before = Timestamp::from_millis(self.minutes[0].at.as_millis() - 1);
         let last = self.minutes[self.minutes.len() - 1].at;
-        let found: Vec<_> = timetable.occurrences_between(before, last).collect();
-        assert_eq!(found, due, "{timetable}\n");
-        let mut backwards: Vec<_> = timetable.occurrences_between(before, last).rev().collect();
-        backwards.reverse();
-        assert_eq!(backwards, due, "{timetable}, backwards\n");
+        let occurrences = timetable.occurrences_between(before, last);
+        if between.is_multiple_of(2) {
+            assert_eq!(occurrences.collect::<Vec<_>>(), due, "{timetable}");
+        } else {
+            assert!(occurrences.rev().eq(due.iter().rev().copied()), "{timetable} backwards from {last}, not {due:?}");
+        }
         let some =
             Timestamp::from_millis(self.minutes[between % self.minutes.len()].at.as_millis() + between as u64 % 1_000);
         let next = due.iter().copied().find(|due| *due > some);
