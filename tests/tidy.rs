@@ -11,12 +11,13 @@ const LONGEST_FILE: usize = 500;
 const LONGEST_EXAMPLE: usize = 80;
 
 /// What a crate may use of this workspace, tests aside.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("core", &[]),
     ("broker", &["celeriac-core"]),
     ("client", &["celeriac-broker", "celeriac-core"]),
     ("worker", &["celeriac-broker", "celeriac-core"]),
     ("fault-proxy", &[]),
+    ("beat", &["celeriac-broker", "celeriac-client", "celeriac-core"]),
     ("local-redis", &[]),
     ("macros", &[]),
     ("testkit", &["celeriac-broker", "celeriac-core", "celeriac-fault-proxy", "celeriac-local-redis"]),
