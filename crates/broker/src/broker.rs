@@ -13,6 +13,7 @@ use crate::delivery::{
 };
 use crate::error::BrokerError;
 use crate::inspector::Inspector;
+use crate::schedules::Schedules;
 use crate::store_url::StoreUrl;
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
 
@@ -26,7 +27,7 @@ use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
 ///
 /// Not in the contract: order between queues, fairness, and how waiting is done.
 #[async_trait]
-pub trait Broker: Inspector + Debug + 'static {
+pub trait Broker: Inspector + Schedules + Debug + 'static {
     /// The store in words for messages: its address without password.
     fn describe(&self) -> String;
 

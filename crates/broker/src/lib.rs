@@ -1,7 +1,8 @@
 //! The store seam of celeriac and the stores behind it.
 //!
 //! [`Broker`] is the contract between the rules in `celeriac-core` and a store: what producers, workers and their
-//! services ask of it. [`Inspector`] is what people ask: which jobs, which queues, what is dead. Redis and SQLite implement both
+//! services ask of it. [`Inspector`] is what people ask: which jobs, which queues, what is dead.
+//! [`Schedules`] is what beats use. Redis and SQLite implement both
 //! and run one conformance suite. What is deliberately absent: connections, transactions, SQL and Redis types.
 //!
 //! ```
@@ -26,6 +27,7 @@ mod error;
 #[cfg(feature = "conformance")]
 mod faulty;
 mod inspector;
+mod schedules;
 mod store_url;
 mod views;
 mod worker_session;
@@ -51,6 +53,9 @@ pub use error::{BrokerError, Refusal};
 #[cfg(feature = "conformance")]
 pub use faulty::{Fault, FaultyBroker, Operation};
 pub use inspector::Inspector;
+pub use schedules::{
+    DueSchedules, Fired, Firing, MAX_SCHEDULES, Owner, Put, ScheduleEntry, ScheduleMark, ScheduleView, Schedules,
+};
 pub use store_url::{StoreKind, StoreUrl};
 pub use views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
 pub use worker_session::{DEFAULT_LEASE, Holder, Pulse, Reconciled, Registration, Session};

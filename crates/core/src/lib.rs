@@ -36,6 +36,7 @@ mod options;
 mod outcome;
 mod record;
 mod retry;
+mod schedule;
 mod state;
 mod task;
 mod task_error;
@@ -48,7 +49,9 @@ pub use headers::{HeaderError, Headers, MAX_HEADER_BYTES};
 pub use history::{Cause, Incident, MAX_ERROR_BYTES, MAX_INCIDENTS};
 pub use id::{JobId, JobIdError};
 pub use lease::{Fence, Generation, Incarnation, Lease};
-pub use name::{MAX_NAME_BYTES, NameError, Namespace, QueueName, TaskName};
+pub use name::{
+    MAX_NAME_BYTES, MAX_SCHEDULE_NAME_BYTES, NameError, Namespace, QueueName, ScheduleName, TaskName,
+};
 pub use notes::{LogLine, MAX_LOG_LINE_BYTES, MAX_LOG_LINES, Notes, Progress};
 pub use options::{
     DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Overrides, Priority, PriorityError,
@@ -57,6 +60,7 @@ pub use options::{
 pub use outcome::{Outcome, OutcomeError};
 pub use record::{Record, RecordError};
 pub use retry::{DEFAULT_RETRIES, RetryPolicy};
+pub use schedule::{CatchUp, Overlap, Schedule};
 pub use state::State;
 pub use task::{Task, TaskResult};
 pub use task_error::{TaskError, Verdict};

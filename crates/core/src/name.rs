@@ -1,4 +1,4 @@
-//! Names of tasks, queues and namespaces: one alphabet, checked where they enter.
+//! Names of tasks, queues, schedules and namespaces: one alphabet, checked where they enter.
 //!
 //! The alphabet is small on purpose: a name is used in keys, in logs, on terminals and in URLs, and none of these
 //! may have to escape it.
@@ -12,23 +12,30 @@ use serde::{Deserialize, Serialize};
 /// The longest name in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 
+/// The longest name of a schedule in bytes: the ids of its jobs are made of it and an instant.
+pub const MAX_SCHEDULE_NAME_BYTES: usize = 160;
+
 /// A name that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
     /// The name has no characters.
-    #[error("{what} is empty; use 1 to {MAX_NAME_BYTES} of letters, digits and ._:/-")]
+    #[error("{what} is empty; use 1 to {limit} of letters, digits and ._:/-")]
     Empty {
         /// What was being named.
         what: &'static str,
+        /// The most bytes that are allowed.
+        limit: usize,
     },
-    /// The name has more than [`MAX_NAME_BYTES`] bytes.
-    #[error("{what} has {bytes} bytes; at most {MAX_NAME_BYTES} are allowed")]
+    /// The name is too long: most may have [`MAX_NAME_BYTES`] bytes, those of schedules [`MAX_SCHEDULE_NAME_BYTES`].
+    #[error("{what} has {bytes} bytes; at most {limit} are allowed")]
     TooLong {
         /// What was being named.
         what: &'static str,
         /// The length that was refused.
         bytes: usize,
+        /// The most bytes that are allowed.
+        limit: usize,
     },
     /// The name holds a character outside letters, digits and `._:/-`.
     #[error("{what} {name:?} holds {character:?}; use letters, digits and ._:/-")]
@@ -44,11 +51,15 @@ pub enum NameError {
 
 /// Checks `name` against the one alphabet; `what` is named in the error.
 pub(crate) fn check(what: &'static str, name: &str) -> Result<(), NameError> {
+    check_up_to(MAX_NAME_BYTES, what, name)
+}
+
+fn check_up_to(limit: usize, what: &'static str, name: &str) -> Result<(), NameError> {
     if name.is_empty() {
-        return Err(NameError::Empty { what });
+        return Err(NameError::Empty { what, limit });
     }
-    if name.len() > MAX_NAME_BYTES {
-        return Err(NameError::TooLong { what, bytes: name.len() });
+    if name.len() > limit {
+        return Err(NameError::TooLong { what, bytes: name.len(), limit });
     }
     // Bytes first: every id and name that a store hands out is checked, and hardly one is ever refused.
     if name.bytes().all(|byte| ALLOWED[usize::from(byte)]) {
@@ -70,7 +81,7 @@ const ALLOWED: [bool; 256] = {
 };
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $limit:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -80,9 +91,9 @@ macro_rules! name {
             /// Checks a name.
             ///
             /// # Errors
-            /// [`NameError`] unless it is 1 to [`MAX_NAME_BYTES`] of ASCII letters, digits and `._:/-`.
+            #[doc = concat!("[`NameError`] unless it is 1 to [`", stringify!($limit), "`] of ASCII letters, digits and `._:/-`.")]
             pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
-                check($what, name.as_ref())?;
+                check_up_to($limit, $what, name.as_ref())?;
                 Ok(Self(name.as_ref().into()))
             }
 
@@ -135,17 +146,22 @@ macro_rules! name {
 
 name! {
     /// The name of a task: stable text that producers and workers agree on.
-    TaskName, "task name"
+    TaskName, "task name", MAX_NAME_BYTES
 }
 
 name! {
     /// The name of a queue.
-    QueueName, "queue name"
+    QueueName, "queue name", MAX_NAME_BYTES
 }
 
 name! {
     /// The name of a namespace: one independent celeriac inside a store.
-    Namespace, "namespace"
+    Namespace, "namespace", MAX_NAME_BYTES
+}
+
+name! {
+    /// The name of a schedule.
+    ScheduleName, "schedule name", MAX_SCHEDULE_NAME_BYTES
 }
 
 impl QueueName {
@@ -185,9 +201,11 @@ mod tests {
 
     #[test]
     fn length_is_bounded_on_both_sides() {
-        assert_eq!(QueueName::new(""), Err(NameError::Empty { what: "queue name" }));
+        assert_eq!(QueueName::new(""), Err(NameError::Empty { what: "queue name", limit: 200 }));
         assert!(QueueName::new("q".repeat(200)).is_ok());
-        assert_eq!(QueueName::new("q".repeat(201)), Err(NameError::TooLong { what: "queue name", bytes: 201 }));
+        let refused = Err(NameError::TooLong { what: "queue name", bytes: 201, limit: 200 });
+        assert_eq!(QueueName::new("q".repeat(201)), refused);
+        assert!(ScheduleName::new("s".repeat(161)).unwrap_err().to_string().contains("at most 160"));
     }
 
     #[test]
