@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Timestamp};
+use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, ScheduleName, TaskName, Timestamp};
 
 use crate::{
-    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder,
-    Inspector, JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled,
-    Refusal, Registration, Retried, Revocation, Session, Settled, Settlement, WorkerView,
+    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, DueSchedules, Exchanged, FetchRequest,
+    Fetched, Fired, Firing, Holder, Inspector, JobFilter, JobPage, JobView, Note, Owner, PageMark, Promoted, Pruned,
+    Pulse, Purged, Put, QueueView, Reconciled, Refusal, Registration, Retried, Revocation, ScheduleEntry, ScheduleMark,
+    ScheduleView, Schedules, Session, Settled, Settlement, WorkerView,
 };
 
-/// A method of [`Broker`] or [`Inspector`].
+/// A method of [`Broker`], [`Inspector`] or [`Schedules`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the method of that name")]
@@ -60,6 +61,14 @@ pub enum Operation {
     Purge,
     SetPaused,
     Checkup,
+    PutSchedules,
+    RemoveSchedules,
+    PauseSchedule,
+    Schedules,
+    Schedule,
+    DueSchedules,
+    Fire,
+    WaitForSchedules,
 }
 
 /// What happens to a call.
@@ -340,5 +349,40 @@ impl Inspector for FaultyBroker {
 
     async fn checkup(&self) -> Result<Checkup, BrokerError> {
         self.pass(Operation::Checkup, self.broker.checkup()).await
+    }
+}
+
+#[async_trait]
+impl Schedules for FaultyBroker {
+    async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
+        self.pass(Operation::PutSchedules, self.broker.put_schedules(entries)).await
+    }
+
+    async fn remove_schedules(&self, names: &[ScheduleName], owner: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
+        self.pass(Operation::RemoveSchedules, self.broker.remove_schedules(names, owner)).await
+    }
+
+    async fn pause_schedule(&self, name: &ScheduleName, paused: bool) -> Result<bool, BrokerError> {
+        self.pass(Operation::PauseSchedule, self.broker.pause_schedule(name, paused)).await
+    }
+
+    async fn schedules(&self, after: Option<&ScheduleName>, max: usize) -> Result<Vec<ScheduleView>, BrokerError> {
+        self.pass(Operation::Schedules, self.broker.schedules(after, max)).await
+    }
+
+    async fn schedule(&self, name: &ScheduleName) -> Result<Option<ScheduleView>, BrokerError> {
+        self.pass(Operation::Schedule, self.broker.schedule(name)).await
+    }
+
+    async fn due_schedules(&self, max: usize) -> Result<DueSchedules, BrokerError> {
+        self.pass(Operation::DueSchedules, self.broker.due_schedules(max)).await
+    }
+
+    async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
+        self.pass(Operation::Fire, self.broker.fire(firings)).await
+    }
+
+    async fn wait_for_schedules(&self, mark: &ScheduleMark, timeout: Duration) -> Result<(), BrokerError> {
+        self.pass(Operation::WaitForSchedules, self.broker.wait_for_schedules(mark, timeout)).await
     }
 }

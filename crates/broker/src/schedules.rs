@@ -133,6 +133,28 @@ pub struct ScheduleView {
     pub job: Option<JobId>,
 }
 
+impl ScheduleView {
+    /// A schedule that begins now.
+    #[must_use]
+    pub fn new(entry: ScheduleEntry, now: Timestamp) -> Self {
+        Self {
+            name: entry.name,
+            owner: entry.owner,
+            schedule: Ok(entry.schedule),
+            revision: 1,
+            paused: false,
+            last: now,
+            next: Some(now),
+            fired: 0,
+            missed: 0,
+            skipped: 0,
+            fired_at: None,
+            lag: Duration::ZERO,
+            job: None,
+        }
+    }
+}
+
 /// What is due.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -145,6 +167,14 @@ pub struct DueSchedules {
     pub now: Timestamp,
     /// For [`Schedules::wait_for_schedules`].
     pub mark: ScheduleMark,
+}
+
+impl DueSchedules {
+    /// An answer of a store.
+    #[must_use]
+    pub fn new(due: Vec<ScheduleView>, next: Option<Timestamp>, now: Timestamp, mark: ScheduleMark) -> Self {
+        Self { due, next, now, mark }
+    }
 }
 
 /// Which changes somebody has seen. Each store has marks of its own.

@@ -140,7 +140,8 @@ impl PartialEq for Schedule {
 /// The id of the job of an occurrence. A name has at most 160 bytes, so it always fits.
 fn occurrence_id(name: &ScheduleName, occurrence: Timestamp) -> JobId {
     let millis = i64::try_from(occurrence.as_millis()).unwrap_or(i64::MAX);
-    let instant = jiff::Timestamp::from_millisecond(millis).map(|instant| instant.strftime("%Y%m%dT%H%M%S").to_string());
+    let instant =
+        jiff::Timestamp::from_millisecond(millis).map(|instant| instant.strftime("%Y%m%dT%H%M%S").to_string());
     let instant = instant.unwrap_or_else(|_| millis.to_string());
     let fraction = match millis % 1000 {
         0 => String::new(),

@@ -215,6 +215,24 @@ macro_rules! conformance_suite {
                 namespaces_do_not_see_each_other
                 a_fit_store_says_so_and_is_left_as_it_was
             }
+            schedules {
+                a_new_schedule_begins_now
+                an_occurrence_becomes_a_job_once
+                a_changed_schedule_is_not_fired_as_it_was
+                another_timetable_begins_anew
+                an_unchanged_schedule_keeps_its_past
+                a_schedule_belongs_to_its_owner
+                a_removed_schedule_is_not_fired
+                a_paused_schedule_occurs_no_more
+                what_is_due_comes_in_portions
+                a_schedule_may_have_no_next_occurrence
+                an_occurrence_is_skipped_while_the_one_before_is_unfinished
+                several_occurrences_are_enqueued_at_once
+                a_taken_unique_key_skips_an_occurrence
+                schedules_are_listed_by_name
+                a_change_ends_the_wait_of_every_beat
+                far_instants_of_a_schedule_are_kept
+            }
             payloads {
                 arguments_are_kept_byte_by_byte
                 held_jobs_are_found_by_name
@@ -262,6 +280,10 @@ mod tests {
             include_str!("upkeep.rs"),
             include_str!("inspect.rs"),
             include_str!("payloads.rs"),
+            include_str!("unique.rs"),
+            include_str!("control.rs"),
+            include_str!("notes.rs"),
+            include_str!("schedules.rs"),
         ];
         let cases = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
             line.strip_prefix("pub async fn ")?.split_once("(context: Context)").map(|(name, _)| name)

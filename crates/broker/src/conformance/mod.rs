@@ -22,6 +22,7 @@ pub mod notes;
 pub mod payloads;
 pub mod priorities;
 pub mod results;
+pub mod schedules;
 pub mod sessions;
 pub mod settle;
 pub mod unique;

@@ -167,6 +167,26 @@ impl Keys {
         self.key(&["meta"])
     }
 
+    /// Hash: schedule to its owner, its timetable and its definition, each on a line.
+    pub(super) fn schedules(&self) -> String {
+        self.key(&["schedules"])
+    }
+
+    /// Hash: schedule to what became of it so far.
+    pub(super) fn schedule_states(&self) -> String {
+        self.key(&["schedules:state"])
+    }
+
+    /// Sorted set: schedule by when it is due next.
+    pub(super) fn schedules_due(&self) -> String {
+        self.key(&["schedules:due"])
+    }
+
+    /// Stream of one entry: the newest change of any schedule.
+    pub(super) fn schedule_changes(&self) -> String {
+        self.key(&["schedules:changes"])
+    }
+
     /// A key that one script writes and deletes, to see whether it may.
     pub(super) fn probe(&self) -> String {
         self.key(&["probe"])

@@ -25,6 +25,7 @@ mod reclaim;
 mod replies;
 mod results;
 mod revoke;
+mod schedules;
 mod script;
 mod session;
 mod settle;

@@ -48,6 +48,11 @@ script!(SURVEY, "survey", ["clock", "record", "queue"]);
 script!(NOTE, "note", ["clock"]);
 script!(REVOKE, "revoke", ["clock", "record", "guard", "queue", "ready", "unique", "ends"]);
 script!(PURGE, "purge", ["clock", "record", "queue", "ready", "unique", "ends"]);
+script!(PUT_SCHEDULES, "put_schedules", ["clock", "schedule"]);
+script!(REMOVE_SCHEDULES, "remove_schedules", ["clock", "schedule"]);
+script!(PAUSE_SCHEDULE, "pause_schedule", ["clock", "schedule"]);
+script!(DUE_SCHEDULES, "due_schedules", ["clock", "queue"]);
+script!(FIRE, "fire", ["clock", "record", "queue", "ready", "unique", "ends", "schedule"]);
 script!(PROBE, "probe", []);
 script!(TALLY, "tally", ["clock", "record", "queue", "held"]);
 

@@ -43,6 +43,8 @@ pub struct RedisBroker {
     pub(super) pool: ReadPool,
     pub(super) waiting: Waiting,
     pub(super) orders: Link,
+    /// The connection on which a beat waits for changes of schedules.
+    pub(super) changes: Link,
     results: Results,
 }
 
@@ -72,6 +74,7 @@ impl RedisBroker {
             results: Results::new(&target, &keys, &commands, clock),
             pool: ReadPool::new(&target),
             orders: Link::new(&target),
+            changes: Link::new(&target),
             keys,
             commands,
         })

@@ -85,7 +85,8 @@ fn answer_again(memory: &Memory, batch: &Batch) -> Result<BatchAnswer, Fault> {
     Ok(BatchAnswer::Applied(answers))
 }
 
-fn accept(scope: &mut Scope<'_>, job: &NewJob) -> Result<Acceptance, Fault> {
+/// Stores a job, unless its id or its unique key is in use.
+pub(super) fn accept(scope: &mut Scope<'_>, job: &NewJob) -> Result<Acceptance, Fault> {
     let id = job.record.id.as_str();
     if job.id_origin == IdOrigin::Given {
         let kept = r#"SELECT 1 FROM "results" WHERE id = ?1 AND expires_at > ?2"#;

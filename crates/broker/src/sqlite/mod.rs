@@ -26,6 +26,7 @@ mod queues;
 mod reader;
 mod reclaim;
 mod rows;
+mod schedules;
 mod schema;
 mod scope;
 mod session;

@@ -25,7 +25,8 @@ CREATE TABLE "meta" (
   head INTEGER NOT NULL, -- the lowest seq so far
   tail INTEGER NOT NULL, -- the highest seq so far
   written INTEGER NOT NULL, -- uptime of the machine at the newest commit, in ms
-  resumed INTEGER NOT NULL -- uptime at the newest commit that came after a time without any, in ms
+  resumed INTEGER NOT NULL, -- uptime at the newest commit that came after a time without any, in ms
+  schedule_changes INTEGER NOT NULL -- counts the changes of schedules
 ) STRICT;
 
 CREATE TABLE "jobs" (
@@ -119,7 +120,26 @@ CREATE TABLE "lost" (
   condemned_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO "meta" (one, clock, fence, head, tail, written, resumed) VALUES (1, 0, 0, 0, 0, 0, 0);
+CREATE TABLE "schedules" (
+  name TEXT NOT NULL PRIMARY KEY,
+  owner TEXT NOT NULL, -- the application that keeps it; empty: people do
+  timetable TEXT NOT NULL,
+  definition TEXT NOT NULL, -- JSON: what it says
+  revision INTEGER NOT NULL,
+  paused INTEGER NOT NULL,
+  last INTEGER NOT NULL, -- up to when its occurrences were dealt with
+  next_at INTEGER, -- when it is due next, as a beat has found out
+  fired INTEGER NOT NULL,
+  missed INTEGER NOT NULL,
+  skipped INTEGER NOT NULL,
+  fired_at INTEGER, -- when its last job was enqueued
+  lag INTEGER NOT NULL, -- how much later than due that was, in ms
+  job TEXT -- that job
+) STRICT;
+CREATE INDEX "schedules_due" ON "schedules" (next_at, name) WHERE next_at IS NOT NULL;
+
+INSERT INTO "meta" (one, clock, fence, head, tail, written, resumed, schedule_changes)
+  VALUES (1, 0, 0, 0, 0, 0, 0, 0);
 "#;
 
 /// The names of a namespace.

@@ -140,6 +140,8 @@ pub(super) struct News {
     pub(super) ended: Vec<JobId>,
     /// Whether a job waits for its due time that did not wait before.
     pub(super) scheduled: bool,
+    /// Whether a schedule was changed.
+    pub(super) schedules: bool,
 }
 
 /// A transaction that may write. A group of operations shares it, one after the other.

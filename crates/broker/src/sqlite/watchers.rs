@@ -93,7 +93,7 @@ impl Watchers {
     pub(super) fn announce(&self, news: &News) {
         self.wake_results(&news.ended);
         for (queues, notify) in self.lock().workers.values() {
-            if news.scheduled || queues.iter().any(|queue| news.queues.contains(queue)) {
+            if news.scheduled || news.schedules || queues.iter().any(|queue| news.queues.contains(queue)) {
                 notify.notify_one();
             }
         }

@@ -37,7 +37,7 @@ impl ModelBroker {
     }
 
     /// Carries out one call.
-    fn call<T>(&self, call: impl FnOnce(&mut Store) -> T) -> T {
+    pub(super) fn call<T>(&self, call: impl FnOnce(&mut Store) -> T) -> T {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.now = self.clock.manual_now().unwrap_or_default();
         let answer = call(&mut store);
@@ -46,14 +46,14 @@ impl ModelBroker {
     }
 
     /// Asks without telling anybody.
-    fn ask<T>(&self, question: impl FnOnce(&Store) -> T) -> T {
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Store) -> T) -> T {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.now = self.clock.manual_now().unwrap_or_default();
         question(&store)
     }
 
     /// Waits until the store answers the question.
-    async fn until<T>(&self, question: impl Fn(&Store) -> Option<T>) -> T {
+    pub(super) async fn until<T>(&self, question: impl Fn(&Store) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);

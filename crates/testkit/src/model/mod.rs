@@ -9,6 +9,7 @@ mod control;
 mod inspect;
 mod places;
 mod produce;
+mod schedules;
 mod store;
 mod work;
 

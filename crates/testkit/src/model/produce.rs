@@ -28,7 +28,8 @@ impl Store {
         Ok(BatchAnswer::Applied(answer))
     }
 
-    fn accept(&mut self, job: &NewJob) -> Acceptance {
+    /// Stores a job, unless its id or its unique key is in use.
+    pub(crate) fn accept(&mut self, job: &NewJob) -> Acceptance {
         let id = &job.record.id;
         if job.id_origin == IdOrigin::Given && (self.jobs.contains_key(id) || self.end(id).is_some()) {
             return Acceptance::IdInUse;

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use celeriac_broker::{Acceptance, BrokerError, Registration, Session};
+use celeriac_broker::{Acceptance, BrokerError, Registration, ScheduleView, Session};
 use celeriac_core::{
-    Fence, Generation, Incarnation, JobId, Notes, Outcome, QueueName, Record, State, Timestamp, UniqueKey,
+    Fence, Generation, Incarnation, JobId, Notes, Outcome, QueueName, Record, ScheduleName, State, Timestamp, UniqueKey,
 };
 
 use super::places::{Job, Place};
@@ -50,6 +50,9 @@ pub(crate) struct Store {
     pub(crate) revoked: BTreeMap<JobId, bool>,
     /// What jobs have told, and until when it is kept.
     pub(crate) notes: BTreeMap<JobId, (Notes, Timestamp)>,
+    pub(crate) schedules: BTreeMap<ScheduleName, ScheduleView>,
+    /// Counts the changes of schedules.
+    pub(crate) schedule_changes: u64,
 }
 
 impl Store {

@@ -1,0 +1,237 @@
+//! Schedules: a row each, and a counter of changes that beats wait for.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac_core::{JobId, Schedule, ScheduleName, State, Timestamp};
+use rusqlite::Row;
+
+use super::broker::SqliteBroker;
+use super::enqueue;
+use super::fault::Fault;
+use super::scope::{Scope, View, instant, integer, natural};
+use crate::batch::{Acceptance, IdOrigin, NewJob, Start};
+use crate::error::BrokerError;
+use crate::schedules::{
+    DueSchedules, Fired, Firing, MAX_SCHEDULES, Owner, Put, ScheduleEntry, ScheduleMark, ScheduleView, Schedules,
+};
+
+/// The columns of a view, in the order in which [`read`] takes them.
+const COLUMNS: &str =
+    "name, owner, definition, revision, paused, last, next_at, fired, missed, skipped, fired_at, lag, job";
+
+#[async_trait]
+impl Schedules for SqliteBroker {
+    async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
+        check(entries.len())?;
+        let entries = entries.to_vec();
+        self.write(move |scope| entries.iter().map(|entry| put(scope, entry)).collect()).await
+    }
+
+    async fn remove_schedules(&self, names: &[ScheduleName], owner: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
+        check(names.len())?;
+        let (names, owner) = (names.to_vec(), owner.cloned());
+        self.write(move |scope| names.iter().map(|name| remove(scope, name, owner.as_ref())).collect()).await
+    }
+
+    async fn pause_schedule(&self, name: &ScheduleName, paused: bool) -> Result<bool, BrokerError> {
+        let name = name.clone();
+        self.write(move |scope| pause(scope, &name, paused)).await
+    }
+
+    async fn schedules(&self, after: Option<&ScheduleName>, max: usize) -> Result<Vec<ScheduleView>, BrokerError> {
+        let after = after.map_or_else(String::new, ToString::to_string);
+        self.read(move |view| {
+            let sql = format!(r#"SELECT {COLUMNS} FROM "schedules" WHERE name > ?1 ORDER BY name LIMIT ?2"#);
+            rows(view, &sql, (after, integer(max.min(MAX_SCHEDULES) as u64)))
+        })
+        .await
+    }
+
+    async fn schedule(&self, name: &ScheduleName) -> Result<Option<ScheduleView>, BrokerError> {
+        let name = name.to_string();
+        let sql = format!(r#"SELECT {COLUMNS} FROM "schedules" WHERE name = ?1"#);
+        self.read(move |view| Ok(rows(view, &sql, [name])?.pop())).await
+    }
+
+    async fn due_schedules(&self, max: usize) -> Result<DueSchedules, BrokerError> {
+        self.read(move |view| due(view, max.min(MAX_SCHEDULES))).await
+    }
+
+    async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
+        check(firings.len().max(firings.iter().map(|firing| firing.jobs.len()).sum()))?;
+        let firings = firings.to_vec();
+        self.write(move |scope| firings.iter().map(|firing| fire(scope, firing)).collect()).await
+    }
+
+    async fn wait_for_schedules(&self, mark: &ScheduleMark, timeout: Duration) -> Result<(), BrokerError> {
+        let watch = self.watchers().watch_queues(&[]);
+        let changed = async {
+            while self.read(changes).await?.to_string() == mark.as_str() {
+                watch.woken().await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(timeout, changed).await.unwrap_or(Ok(()))
+    }
+}
+
+fn check(count: usize) -> Result<(), BrokerError> {
+    if count > MAX_SCHEDULES {
+        return Err(BrokerError::Invalid(format!(
+            "{count} schedules or jobs in one call; at most {MAX_SCHEDULES} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// How many changes there were.
+fn changes(view: &View<'_>) -> Result<i64, Fault> {
+    Ok(view.first(r#"SELECT schedule_changes FROM "meta""#, [], |row| row.get(0))?.unwrap_or_default())
+}
+
+fn note_change(scope: &mut Scope<'_>) -> Result<(), Fault> {
+    scope.news.schedules = true;
+    scope.execute(r#"UPDATE "meta" SET schedule_changes = schedule_changes + 1"#, [])?;
+    Ok(())
+}
+
+fn put(scope: &mut Scope<'_>, entry: &ScheduleEntry) -> Result<Put, Fault> {
+    let (name, owner, timetable) = (entry.name.as_str(), entry.owner.as_str(), &entry.schedule.timetable);
+    let definition = entry.schedule.encode();
+    let sql = r#"SELECT owner, timetable, definition FROM "schedules" WHERE name = ?1"#;
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+    let now = integer(scope.now().as_millis());
+    let kept = scope.first(sql, [name], read)?;
+    let Some((kept_owner, kept_timetable, kept_definition)) = kept else {
+        let sql = r#"INSERT INTO "schedules"
+            (name, owner, timetable, definition, revision, paused, last, next_at, fired, missed, skipped, lag)
+            VALUES (?1, ?2, ?3, ?4, 1, 0, ?5, ?5, 0, 0, 0, 0)"#;
+        scope.execute(sql, (name, owner, timetable, definition, now))?;
+        note_change(scope)?;
+        return Ok(Put::Added);
+    };
+    if kept_owner != owner {
+        return Ok(Put::Owned { by: Owner::from_stored(&kept_owner) });
+    }
+    if (&kept_timetable, &kept_definition) == (timetable, &definition) {
+        return Ok(Put::Unchanged);
+    }
+    let begins_anew = kept_timetable != *timetable;
+    // A beat finds out when it is due next.
+    let sql = r#"UPDATE "schedules" SET timetable = ?2, definition = ?3, revision = revision + 1,
+        last = iif(?4, ?5, last), next_at = iif(paused, NULL, ?5) WHERE name = ?1"#;
+    scope.execute(sql, (name, timetable, definition, begins_anew, now))?;
+    note_change(scope)?;
+    Ok(Put::Changed)
+}
+
+fn remove(scope: &mut Scope<'_>, name: &ScheduleName, owner: Option<&Owner>) -> Result<bool, Fault> {
+    let sql = r#"DELETE FROM "schedules" WHERE name = ?1 AND (?2 IS NULL OR owner = ?2)"#;
+    let removed = scope.execute(sql, (name.as_str(), owner.map(Owner::as_str)))? > 0;
+    if removed {
+        note_change(scope)?;
+    }
+    Ok(removed)
+}
+
+fn pause(scope: &mut Scope<'_>, name: &ScheduleName, paused: bool) -> Result<bool, Fault> {
+    let now = integer(scope.now().as_millis());
+    let sql = r#"UPDATE "schedules" SET paused = ?2, revision = revision + 1,
+        last = iif(?2, last, ?3), next_at = iif(?2, NULL, ?3) WHERE name = ?1 AND paused <> ?2"#;
+    if scope.execute(sql, (name.as_str(), paused, now))? > 0 {
+        note_change(scope)?;
+        return Ok(true);
+    }
+    scope.any(r#"SELECT 1 FROM "schedules" WHERE name = ?1"#, [name.as_str()])
+}
+
+fn due(view: &View<'_>, max: usize) -> Result<DueSchedules, Fault> {
+    let now = view.now();
+    let sql = format!(
+        r#"SELECT {COLUMNS} FROM "schedules" INDEXED BY "schedules_due" WHERE next_at IS NOT NULL ORDER BY next_at, name LIMIT ?1"#
+    );
+    // One more than is answered: it says when to look again.
+    let mut found = rows(view, &sql, [integer(max as u64 + 1)])?;
+    let is_due = |schedule: &ScheduleView| schedule.next.is_some_and(|next| next <= now);
+    let count = found.iter().take(max).take_while(|schedule| is_due(schedule)).count();
+    let next = found.get(count).and_then(|schedule| schedule.next);
+    found.truncate(count);
+    Ok(DueSchedules { due: found, next, now, mark: ScheduleMark(changes(view)?.to_string()) })
+}
+
+fn fire(scope: &mut Scope<'_>, firing: &Firing) -> Result<Fired, Fault> {
+    let sql = r#"SELECT job FROM "schedules" WHERE name = ?1 AND revision = ?2 AND last = ?3 AND paused = 0"#;
+    let expected = (firing.name.as_str(), integer(firing.revision), integer(firing.last.as_millis()));
+    let Some(last_job) = scope.first(sql, expected, |row| row.get::<_, Option<String>>(0))? else {
+        return Ok(Fired::Moved);
+    };
+    let (mut fired, mut skipped, mut job) = (0, 0, None);
+    let blocked = firing.unless_unfinished && !firing.jobs.is_empty() && is_unfinished(scope, last_job.as_deref())?;
+    for record in &firing.jobs {
+        let new = NewJob { record: record.clone(), start: Start::Now, id_origin: IdOrigin::Given };
+        // A job whose id is in use was enqueued before.
+        if blocked || matches!(enqueue::accept(scope, &new)?, Acceptance::UniqueInUse { .. }) {
+            skipped += 1;
+        } else {
+            fired += 1;
+            job = Some(record.id.as_str());
+        }
+    }
+    let now = scope.now();
+    let sql = r#"UPDATE "schedules" SET last = ?2, next_at = ?3, missed = missed + ?4, skipped = skipped + ?5,
+        fired = fired + ?6, job = coalesce(?7, job), fired_at = iif(?7 IS NULL, fired_at, ?8), lag = iif(?7 IS NULL, lag, ?9)
+        WHERE name = ?1"#;
+    let millis = |instant: Timestamp| integer(instant.as_millis());
+    let lag = integer(u64::try_from(now.since(firing.due).as_millis()).unwrap_or(u64::MAX));
+    let values = (
+        firing.name.as_str(),
+        millis(firing.until),
+        firing.next.map(millis),
+        integer(firing.missed),
+        skipped,
+        fired,
+        job,
+        millis(now),
+        lag,
+    );
+    scope.execute(sql, values)?;
+    Ok(if blocked { Fired::Skipped } else { Fired::Done })
+}
+
+fn is_unfinished(view: &View<'_>, job: Option<&str>) -> Result<bool, Fault> {
+    let Some(job) = job else { return Ok(false) };
+    view.any(r#"SELECT 1 FROM "jobs" WHERE id = ?1 AND state <> ?2"#, (job, State::Dead.as_str()))
+}
+
+fn rows(view: &View<'_>, sql: &str, params: impl rusqlite::Params) -> Result<Vec<ScheduleView>, Fault> {
+    let mut views = Vec::new();
+    view.visit(sql, params, |row| {
+        views.push(read(row)?);
+        Ok(true)
+    })?;
+    Ok(views)
+}
+
+fn read(row: &Row<'_>) -> Result<ScheduleView, Fault> {
+    let odd = |detail: String| BrokerError::Corrupt { what: "schedule", detail };
+    let number = |column: usize| row.get::<_, i64>(column).map(natural);
+    let maybe = |column: usize| row.get::<_, Option<i64>>(column).map(|millis| millis.map(instant));
+    let name: String = row.get(0)?;
+    let job: Option<String> = row.get(12)?;
+    Ok(ScheduleView {
+        name: ScheduleName::new(name).map_err(|error| odd(error.to_string()))?,
+        owner: Owner::from_stored(&row.get::<_, String>(1)?),
+        schedule: Schedule::decode(&row.get::<_, String>(2)?).map_err(|error| error.to_string()),
+        revision: number(3)?,
+        paused: row.get(4)?,
+        last: row.get(5).map(instant)?,
+        next: maybe(6)?,
+        fired: number(7)?,
+        missed: number(8)?,
+        skipped: number(9)?,
+        fired_at: maybe(10)?,
+        lag: Duration::from_millis(number(11)?),
+        job: job.map(JobId::new).transpose().map_err(|error| odd(error.to_string()))?,
+    })
+}
