@@ -1,95 +1,10 @@
-//! What may happen in a state, and what it does.
+//! What happens with an action.
 
-use crate::store::{Ending, Holder, INCARNATIONS, JOBS, LANES, LeaseTime, Session, Status, Store};
+use crate::store::{Ending, Holder, JOBS, LeaseTime, Session, Status, Store};
 use crate::worker::{Answer, Command, End, Mend, Producer, Reclaim, Way, Worker};
 use crate::{Action, Event, Mutant, Protocol, State};
 
-impl Action {
-    /// The same call going another way; `None` if it is no call.
-    pub(crate) fn going(self, way: Way) -> Option<Self> {
-        Some(match self {
-            Self::Enqueue(_) => Self::Enqueue(way),
-            Self::Fetch(worker, _) => Self::Fetch(worker, way),
-            Self::Settle(worker, job, _) => Self::Settle(worker, job, way),
-            Self::Heartbeat(worker, _) => Self::Heartbeat(worker, way),
-            Self::Reconcile(worker, _) => Self::Reconcile(worker, way),
-            Self::HandBack(worker, _) => Self::HandBack(worker, way),
-            Self::Register(worker, _) => Self::Register(worker, way),
-            Self::Condemn(worker, _) => Self::Condemn(worker, way),
-            Self::Drain(worker, _) => Self::Drain(worker, way),
-            Self::FinishDrain(worker, _) => Self::FinishDrain(worker, way),
-            _ => return None,
-        })
-    }
-
-    fn way(self) -> Option<Way> {
-        match self {
-            Self::Enqueue(way)
-            | Self::Fetch(_, way)
-            | Self::Settle(_, _, way)
-            | Self::Heartbeat(_, way)
-            | Self::Reconcile(_, way)
-            | Self::HandBack(_, way)
-            | Self::Register(_, way)
-            | Self::Condemn(_, way)
-            | Self::Drain(_, way)
-            | Self::FinishDrain(_, way) => Some(way),
-            _ => None,
-        }
-    }
-
-    fn worker(self) -> Option<usize> {
-        match self {
-            Self::Fetch(worker, _)
-            | Self::Take(worker)
-            | Self::Execute(worker, ..)
-            | Self::Settle(worker, ..)
-            | Self::Heartbeat(worker, _)
-            | Self::Reconcile(worker, _)
-            | Self::Compare(worker)
-            | Self::HandBack(worker, _)
-            | Self::Register(worker, _)
-            | Self::Look(worker, _)
-            | Self::Condemn(worker, _)
-            | Self::HeldBy(worker)
-            | Self::Drain(worker, _)
-            | Self::FinishDrain(worker, _) => Some(worker),
-            _ => None,
-        }
-    }
-}
-
-fn reclaimer_actions(at: usize, worker: &Worker, state: &State, actions: &mut Vec<Action>) {
-    match worker.reclaim {
-        Reclaim::No => {
-            let known = 0..state.incarnations;
-            let prey = |incarnation: &u8| {
-                let incarnation = &state.store.incarnations[usize::from(*incarnation)];
-                incarnation.lost || incarnation.lease == LeaseTime::Ended
-            };
-            actions.extend(known.filter(prey).map(|incarnation| Action::Look(at, incarnation)));
-        }
-        Reclaim::Looked(_) => actions.push(Action::Condemn(at, Way::Answered)),
-        Reclaim::Found(_) => actions.push(Action::HeldBy(at)),
-        Reclaim::Listed(_, leases) if leases == [None; JOBS] => actions.push(Action::FinishDrain(at, Way::Answered)),
-        Reclaim::Listed(..) => actions.push(Action::Drain(at, Way::Answered)),
-    }
-}
-
 impl State {
-    /// Whether a worker that lives uses this incarnation.
-    pub(crate) fn has_owner(&self, incarnation: u8) -> bool {
-        self.workers.iter().flatten().any(|worker| worker.session.incarnation == incarnation)
-    }
-
-    fn has_ready(&self) -> bool {
-        self.store.jobs.iter().any(|job| job.ready > 0)
-    }
-
-    fn lease(&self, incarnation: u8) -> LeaseTime {
-        self.store.incarnations[usize::from(incarnation)].lease
-    }
-
     fn die(&mut self, at: usize) {
         self.deaths -= 1;
         if let Some(Worker { reclaim: Reclaim::Found(lost) | Reclaim::Listed(lost, _), .. }) = self.workers[at]
@@ -102,44 +17,50 @@ impl State {
 
     /// Carries out, at once, what is pending and can do nothing any more: neither a generation nor a token nor a registration that is gone
     /// comes back, so it would do nothing later either. This leaves fewer states.
-    pub(crate) fn settle_pending(&mut self) {
-        let store = &self.store;
-        let known = |incarnation: u8| &store.incarnations[usize::from(incarnation)];
-        let is_current = |session: Session| known(session.incarnation).generation == Some(session.generation);
-        let mut event = None;
-        self.pending.retain(|command| match *command {
-            Command::Enqueue { lane, number, .. } => number > store.lanes[usize::from(lane)],
-            Command::Fetch(session) => {
-                let kept = is_current(session);
-                event = event.or((!kept).then_some(Event::LateFetch));
-                kept
-            }
+    pub(crate) fn carry_out_voids(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let (void, pending): (Vec<_>, Vec<_>) = pending.into_iter().partition(|command| self.is_void(*command));
+        self.pending = pending;
+        self.event = void.into_iter().fold(self.event, |event, command| event.or(self.lateness(command)));
+    }
+
+    fn is_void(&self, command: Command) -> bool {
+        let known = |incarnation: u8| &self.store.incarnations[usize::from(incarnation)];
+        match command {
+            Command::Enqueue { lane, number, .. } => number <= self.store.lanes[usize::from(lane)],
+            Command::Register(_) => false,
+            Command::Fetch(session) => !self.is_newest(session),
             Command::Settle { holder: Holder::Session(session), leases, .. } => {
-                let kept = is_current(session)
-                    && leases
-                        .into_iter()
-                        .zip(known(session.incarnation).running)
-                        .any(|(lease, held)| lease.is_some() && lease == held);
-                event = event.or((!kept).then_some(Event::LateSettle));
-                kept
+                !self.is_newest(session) || !known(session.incarnation).holds_any(leases)
             }
             Command::Settle { holder: Holder::Condemned(incarnation), leases, .. } => {
-                known(incarnation).lost
-                    && leases
-                        .into_iter()
-                        .zip(known(incarnation).running)
-                        .any(|(lease, held)| lease.is_some() && lease == held)
+                !known(incarnation).lost || !known(incarnation).holds_any(leases)
             }
             Command::Reconcile(incarnation) | Command::Heartbeat(incarnation) => {
-                known(incarnation).generation.is_some()
+                known(incarnation).generation.is_none()
             }
             Command::Condemn(incarnation) => {
-                known(incarnation).generation.is_some() || known(incarnation).lease != LeaseTime::None
+                known(incarnation).generation.is_none() && known(incarnation).lease == LeaseTime::None
             }
-            Command::FinishDrain(incarnation) => known(incarnation).generation.is_some() || known(incarnation).lost,
-            Command::Register(_) => true,
-        });
-        self.event = self.event.or(event);
+            Command::FinishDrain(incarnation) => known(incarnation).generation.is_none() && !known(incarnation).lost,
+        }
+    }
+
+    fn is_newest(&self, session: Session) -> bool {
+        self.store.incarnations[usize::from(session.incarnation)].generation == Some(session.generation)
+    }
+
+    /// What it means that this command comes now: whether it belongs to a connection that has a successor.
+    fn lateness(&self, command: Command) -> Option<Event> {
+        let is_old = |session: Session| {
+            let newest = self.store.incarnations[usize::from(session.incarnation)].generation;
+            newest.is_some_and(|newest| newest > session.generation)
+        };
+        match command {
+            Command::Fetch(session) if is_old(session) && self.has_ready() => Some(Event::LateFetch),
+            Command::Settle { holder: Holder::Session(session), .. } if is_old(session) => Some(Event::LateSettle),
+            _ => None,
+        }
     }
 
     /// The store goes back to what it was; connections die with it, and with them what was pending there.
@@ -157,106 +78,6 @@ impl State {
 }
 
 impl Protocol {
-    /// What processes do and time brings while nothing fails.
-    pub(crate) fn calm_actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.producer.job < self.bounds.jobs {
-            actions.push(Action::Enqueue(Way::Answered));
-        }
-        for (at, worker) in state.workers.iter().enumerate() {
-            let Some(worker) = worker else { continue };
-            self.session_actions(at, worker, state, actions);
-            self.job_actions(at, worker, state, actions);
-            reclaimer_actions(at, worker, state, actions);
-        }
-        for incarnation in 0..state.incarnations {
-            if !state.has_owner(incarnation) && state.lease(incarnation) == LeaseTime::Holds {
-                actions.push(Action::LeaseEnds(incarnation));
-            }
-        }
-    }
-
-    fn session_actions(&self, at: usize, worker: &Worker, state: &State, actions: &mut Vec<Action>) {
-        if worker.answer.is_some() {
-            actions.push(Action::Take(at));
-        }
-        match worker.mend {
-            Mend::No if Self::is_beat_news(worker, state) => actions.push(Action::Heartbeat(at, Way::Answered)),
-            Mend::No => {}
-            Mend::Due => actions.push(Action::Reconcile(at, Way::Answered)),
-            Mend::Compare { .. } => actions.push(Action::Compare(at)),
-            Mend::HandBack(_) => actions.push(Action::HandBack(at, Way::Answered)),
-            Mend::StartOver if usize::from(state.incarnations) < INCARNATIONS => {
-                actions.push(Action::Register(at, Way::Answered));
-            }
-            Mend::StartOver => {}
-        }
-    }
-
-    /// Whether a beat would tell this worker something: it is not registered, or holds what it does not know and does not expect. A job that is
-    /// on its way to the fetcher is not counted: only one that stays unknown for a while is.
-    fn is_beat_news(worker: &Worker, state: &State) -> bool {
-        let known = &state.store.incarnations[usize::from(worker.session.incarnation)];
-        let unknown = worker.unknown(known.running) != [None; JOBS];
-        worker.mend == Mend::No && worker.answer.is_none() && (known.generation.is_none() || unknown)
-    }
-
-    fn job_actions(&self, at: usize, worker: &Worker, state: &State, actions: &mut Vec<Action>) {
-        if worker.mend == Mend::StartOver {
-            return;
-        }
-        for job in 0..JOBS {
-            if worker.ends[job].is_some() {
-                actions.push(Action::Settle(at, job, Way::Answered));
-            } else if worker.runs(job).is_some() {
-                actions.push(Action::Execute(at, job, Ending::Succeeded));
-            }
-        }
-        if state.has_ready() && worker.answer.is_none() && worker.running() < self.bounds.slots {
-            actions.push(Action::Fetch(at, Way::Answered));
-        }
-    }
-
-    /// What goes wrong, beside calls, and what need not happen.
-    pub(crate) fn faults(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.extend((0..state.pending.len()).map(Action::CarryOut));
-        if state.producer.in_doubt && usize::from(state.producer.lane) + 1 < LANES {
-            actions.push(Action::GiveUp);
-        }
-        if self.is(Mutant::NumberFirst) && state.producer.job < self.bounds.jobs {
-            actions.push(Action::HalfEnqueue);
-        }
-        for (at, worker) in state.workers.iter().enumerate() {
-            let Some(worker) = worker else { continue };
-            self.faults_of_worker(at, worker, state, actions);
-        }
-        if state.failovers > 0 {
-            actions.push(if state.replica.is_some() { Action::Failover } else { Action::Replicate });
-        }
-    }
-
-    fn faults_of_worker(&self, at: usize, worker: &Worker, state: &State, actions: &mut Vec<Action>) {
-        // A beat that changes nothing is left out.
-        let incarnation = &state.store.incarnations[usize::from(worker.session.incarnation)];
-        if worker.mend != Mend::StartOver && (incarnation.generation.is_none() || incarnation.lease != LeaseTime::Holds)
-        {
-            actions.push(Action::Heartbeat(at, Way::Answered));
-            if state.cuts > 0 {
-                actions.push(Action::Heartbeat(at, Way::LeftPending));
-            }
-        }
-        if state.failures > 0 {
-            let running = (0..JOBS).filter(|job| worker.ends[*job].is_none() && worker.runs(*job).is_some());
-            actions.extend(running.map(|job| Action::Execute(at, job, Ending::Failed)));
-        }
-        if state.pauses > 0 && incarnation.lease == LeaseTime::Holds {
-            actions.push(Action::LeaseEnds(worker.session.incarnation));
-        }
-        // One worker is left, for there must be somebody to go on.
-        if state.deaths > 0 && state.workers.iter().all(Option::is_some) {
-            actions.push(Action::Die(at));
-        }
-    }
-
     pub(crate) fn step(&self, state: &mut State, action: Action) {
         if let Some(Way::Swallowed | Way::LeftPending) = action.way() {
             state.cuts -= 1;
@@ -278,7 +99,8 @@ impl Protocol {
             }
             Action::CarryOut(at) => {
                 let command = state.pending.remove(at);
-                self.carry_out(state, command);
+                state.event = state.lateness(command);
+                self.execute(state, command);
             }
             Action::LeaseEnds(incarnation) => {
                 state.pauses -= u8::from(state.has_owner(incarnation));
@@ -355,7 +177,7 @@ impl Protocol {
     fn execute(&self, state: &mut State, command: Command) -> Status {
         let store = &mut state.store;
         match command {
-            Command::Enqueue { lane, number, job } => store.enqueue(lane, number, usize::from(job)),
+            Command::Enqueue { lane, number, job } => store.enqueue(lane, number, usize::from(job), self.mutant),
             Command::Register(incarnation) => {
                 store.register(incarnation);
                 Status::Done
@@ -373,20 +195,6 @@ impl Protocol {
             Command::Condemn(incarnation) => store.condemn(incarnation, self.mutant),
             Command::FinishDrain(incarnation) => store.finish_drain(incarnation),
         }
-    }
-
-    /// A command that was left pending comes to the store.
-    fn carry_out(&self, state: &mut State, command: Command) {
-        let is_old = |session: Session| {
-            let known = state.store.incarnations[usize::from(session.incarnation)].generation;
-            known.is_some_and(|generation| generation > session.generation)
-        };
-        state.event = match command {
-            Command::Fetch(session) if is_old(session) && state.has_ready() => Some(Event::LateFetch),
-            Command::Settle { holder: Holder::Session(session), .. } if is_old(session) => Some(Event::LateSettle),
-            _ => None,
-        };
-        self.execute(state, command);
     }
 
     /// One try of `lane.rs`.
@@ -485,6 +293,10 @@ impl Protocol {
         let holder = Holder::Session(worker.session);
         worker.mend = match self.call(state, way, Command::Settle { holder, leases, ending: Ending::HandedBack }) {
             Some(Status::Done) => Mend::No,
+            Some(_) if self.is(Mutant::RefusalStartsOver) => {
+                worker.keep_only([None; JOBS]);
+                Mend::StartOver
+            }
             _ => Mend::Due,
         };
     }

@@ -98,6 +98,10 @@ impl Incarnation {
     pub(crate) fn holds_jobs(&self) -> bool {
         self.running.iter().any(Option::is_some)
     }
+
+    pub(crate) fn holds_any(&self, leases: Leases) -> bool {
+        self.running.iter().zip(leases).any(|(held, lease)| lease.is_some() && *held == lease)
+    }
 }
 
 /// What was done that must never be done, and cannot be seen afterwards.
@@ -146,12 +150,13 @@ impl Store {
     }
 
     /// enqueue.lua, for a batch of one job. `again` and `applied` are one status: the job is there.
-    pub(crate) fn enqueue(&mut self, lane: u8, number: u8, job: usize) -> Status {
+    pub(crate) fn enqueue(&mut self, lane: u8, number: u8, job: usize, mutant: Option<Mutant>) -> Status {
         let last = &mut self.lanes[usize::from(lane)];
-        if number == *last {
+        let again = number == *last;
+        if again && mutant != Some(Mutant::NumberNotCompared) {
             return Status::Done;
         }
-        if number != *last + 1 {
+        if !again && number != *last + 1 {
             return Status::Gap;
         }
         *last = number;
