@@ -9,8 +9,12 @@ local leases = KEYS[3]
 local override = ARGV[1]
 
 admit(leases)
-if not is_registered(worker, '', clock(override)) then
+local now, micros = clock(override)
+if not is_registered(worker, '', now) then
   return {'session-lost'}
 end
 local held = held_in(running)
-return {'done', whole(redis.call('HINCRBY', worker, 'generation', 1)), held}
+-- Not a count: a store that was restored must not open a generation again whose answers may still be on their way.
+local generation = whole(math.max(tonumber(redis.call('HGET', worker, 'generation')) + 1, micros))
+redis.call('HSET', worker, 'generation', generation)
+return {'done', generation, held}

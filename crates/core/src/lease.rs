@@ -85,7 +85,8 @@ impl fmt::Display for Fence {
     }
 }
 
-/// Counts the connections of one incarnation: a command that carries an older generation is refused whole.
+/// Tells the connections of one incarnation apart: a command that carries an older generation is refused whole. A newer one is larger, also
+/// in a store that was restored meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(u64);

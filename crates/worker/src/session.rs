@@ -224,7 +224,20 @@ impl Post {
         self.register(backoff).await
     }
 
+    /// Opens a new generation, compares, and hands back what this process does not know.
     async fn reconcile(&self) -> Result<(), BrokerError> {
+        loop {
+            let (session, unknown) = self.open_generation().await?;
+            match self.hand_back(&session, unknown).await {
+                // The registration stood a moment ago: an earlier reconcile came late, on a connection that is dead, and opened a generation
+                // that nobody uses.
+                Err(BrokerError::SessionLost) => {}
+                handed_back => return handed_back,
+            }
+        }
+    }
+
+    async fn open_generation(&self) -> Result<(Session, HashSet<(JobId, Fence)>), BrokerError> {
         let Some(used) = self.session.current() else { return Err(BrokerError::SessionLost) };
         let Reconciled { session, held } = self.broker.reconcile(&used).await?;
         // A job whose settlement was carried out and whose answer was lost is among those that are gone: its settler finds that
@@ -238,7 +251,7 @@ impl Post {
         };
         self.progress.answered();
         tracing::info!(running = self.held.len(), gone, "connected again");
-        self.hand_back(&session, unknown).await
+        Ok((session, unknown))
     }
 
     /// Hands back what the store lists and this process does not know: the answer that brought it was lost.

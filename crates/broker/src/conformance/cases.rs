@@ -108,6 +108,7 @@ macro_rules! conformance_suite {
                 an_older_generation_can_neither_fetch_nor_settle
                 a_reconcile_returns_what_is_held
                 a_reconcile_can_be_sent_again
+                generations_follow_the_clock
                 a_heartbeat_of_an_older_generation_counts
                 an_older_generation_cannot_deregister
                 a_deregistered_worker_without_jobs_leaves_no_lease

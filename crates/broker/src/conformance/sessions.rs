@@ -105,6 +105,16 @@ pub async fn a_reconcile_can_be_sent_again(context: Context) -> Outcome {
     Ok(())
 }
 
+/// A store that went back to an earlier state opens no generation a second time: like tokens they are no count.
+pub async fn generations_follow_the_clock(context: Context) -> Outcome {
+    let worker = context.worker().await?;
+    let first = context.broker.reconcile(&worker.session).await?.session.generation;
+    assert!(first.get() >= context.now().as_millis() * 1000);
+    let second = context.broker.reconcile(&worker.session).await?.session.generation;
+    assert!(second > first);
+    Ok(())
+}
+
 /// A heartbeat needs no newest connection: it has its own and must not fail when another one was lost.
 pub async fn a_heartbeat_of_an_older_generation_counts(context: Context) -> Outcome {
     let worker = context.worker().await?;

@@ -65,9 +65,11 @@ fn newest_generation(view: &View<'_>, session: &Session) -> Result<Generation, F
     }
 }
 
-/// Opens the next generation, from any before: the answer to an earlier reconcile may have been lost.
+/// Opens the next generation, from any before: the answer to an earlier reconcile may have been lost. Like a token it is no count, so that
+/// a restored store does not open one again whose answers may still be on their way.
 pub(super) fn reconcile(scope: &mut Scope<'_>, session: &Session) -> Result<Reconciled, Fault> {
-    let generation = newest_generation(scope, session)?.get().saturating_add(1);
+    let counted = newest_generation(scope, session)?.get().saturating_add(1);
+    let generation = counted.max(scope.now().as_millis().saturating_mul(1000));
     let sql = r#"UPDATE "workers" SET generation = ?2 WHERE incarnation = ?1"#;
     scope.execute(sql, (session.incarnation.as_str(), integer(generation)))?;
     let held = held(scope, &session.incarnation)?;

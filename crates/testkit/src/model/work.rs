@@ -32,8 +32,9 @@ impl Store {
     }
 
     pub(crate) fn reconcile(&mut self, session: &Session) -> Result<Reconciled, BrokerError> {
+        let micros = self.now.as_millis() * 1000;
         let worker = self.worker(session)?;
-        worker.generation = Generation::new(worker.generation.get() + 1);
+        worker.generation = Generation::new((worker.generation.get() + 1).max(micros));
         let session = Session { generation: worker.generation, ..session.clone() };
         let held = self.held(&session.incarnation);
         Ok(Reconciled { session, held })

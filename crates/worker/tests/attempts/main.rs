@@ -5,5 +5,6 @@ mod blocking;
 mod fetching;
 mod middleware;
 mod names;
+mod sessions;
 mod stopping;
 mod support;
