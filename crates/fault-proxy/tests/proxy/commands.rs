@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use celeriac_fault_proxy::{Answer, Commands, Fault, Rule, What};
 
-use crate::support::{command, scene};
+use crate::support::{command, eventually, scene};
 
 #[tokio::test]
 async fn what_is_not_meant_passes_as_it_is() {
@@ -152,7 +152,7 @@ async fn what_is_late_is_late_together_each_way() {
     let order = scene.proxy.set(Rule::new(Commands::named("INCR"), delay).always());
     let began = Instant::now();
     client.say(&command(&["INCR", "n"]).repeat(200)).await;
-    while scene.get("n").await.is_none() {}
+    eventually(async || scene.get("n").await.is_some()).await;
     assert!(began.elapsed() >= command_delay);
     client.hear(":1\r\n").await;
     assert!(began.elapsed() >= command_delay + answer_delay);

@@ -2,7 +2,7 @@
 
 use celeriac_fault_proxy::{Commands, Fault, FaultProxy, Rule, Way};
 
-use crate::support::{Talk, command, scene, server};
+use crate::support::{Talk, command, eventually, scene, server};
 
 #[tokio::test]
 async fn a_reset_is_a_reset_and_a_cut_is_none() {
@@ -61,7 +61,7 @@ async fn in_a_one_way_partition_commands_arrive_and_answers_do_not() {
     let mut new = scene.client().await;
     old.say(&command(&["SET", "old", "1"])).await;
     new.say(&command(&["SET", "new", "1"])).await;
-    while scene.get("old").await.is_none() || scene.get("new").await.is_none() {}
+    eventually(async || scene.get("old").await.is_some() && scene.get("new").await.is_some()).await;
     assert!(old.is_silent() && new.is_silent());
     scene.proxy.heal();
     assert_eq!((old.rest().await.0, new.rest().await.0), (String::new(), String::new()));
@@ -73,14 +73,18 @@ async fn the_server_does_not_see_the_end_of_a_client_behind_a_partition() {
     let mut client = scene.client().await;
     client.say(&command(&["BLPOP", "list", "0"])).await;
     let mut straight = scene.straight().await;
-    while !straight.ask(&["INFO", "clients"]).await.contains("blocked_clients:1") {}
+    eventually(async || straight.ask(&["INFO", "clients"]).await.contains("blocked_clients:1")).await;
     scene.proxy.vanish(Way::ToServer);
     drop(client);
+    // Each round lets the proxy, on the same thread, see what has happened.
+    for _ in 0..50 {
+        straight.ask(&["PING"]).await;
+    }
     // The token is popped for a client that is not there any more: the price of a half-open connection.
     straight.ask(&["RPUSH", "list", "token"]).await;
-    while straight.ask(&["LLEN", "list"]).await != ":0\r\n" {}
+    eventually(async || straight.ask(&["LLEN", "list"]).await == ":0\r\n").await;
     scene.proxy.heal();
-    while !straight.ask(&["INFO", "clients"]).await.contains("connected_clients:1\r\n") {}
+    eventually(async || straight.ask(&["INFO", "clients"]).await.contains("connected_clients:1\r\n")).await;
 }
 
 #[tokio::test]
@@ -96,7 +100,7 @@ async fn what_was_held_back_arrives_even_of_a_client_that_has_gone() {
     assert!(stays.is_silent());
     scene.proxy.heal();
     stays.hear(":1\r\n").await;
-    while scene.get("late").await.is_none() {}
+    eventually(async || scene.get("late").await.is_some()).await;
     assert_eq!(stays.ask(&["INCR", "n"]).await, ":2\r\n", "the connection goes on");
 }
 

@@ -49,6 +49,12 @@ impl Scene {
     }
 }
 
+/// Asks until the answer is yes.
+pub(crate) async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
+    let asking = async { while !condition().await {} };
+    timeout(PATIENCE, asking).await.unwrap();
+}
+
 /// A command as a client's library sends it.
 pub(crate) fn command(words: &[&str]) -> String {
     let words: Vec<_> = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
