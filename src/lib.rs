@@ -10,6 +10,11 @@ pub mod guides;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "beat")]
+pub use celeriac_beat::{
+    Beat, BeatBuilder, BeatError, BeatHandle, BeatStats, CatchUp, Overlap, Periodic, PeriodicError, PeriodicProblem,
+    ScheduleName, Timetable, TimetableError, Zone,
+};
 pub use celeriac_broker as broker;
 pub use celeriac_client::{
     Client, ClientBuilder, Enqueue, EnqueueError, EnqueueMany, EnqueueManyError, JobHandle, ResultError, Signature,

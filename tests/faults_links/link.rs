@@ -202,4 +202,3 @@ pub(crate) async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
 pub(crate) fn took(row: &str, what: &str, since: Instant) {
     println!("{row}: {what} after {:.2} s", since.elapsed().as_secs_f64());
 }
-

@@ -1,7 +1,10 @@
-//! Periodic work: when it is due.
+//! Periodic work: what is enqueued again and again, and when.
 //!
-//! So far this is the calendar alone: a [`Timetable`] says at which instants something happens, in which time zone, and answers which of them
-//! comes next, which was the latest, and which lie between two others. It reads no clock and no store.
+//! [`Periodic`] is what an application writes down; [`Beat`] enqueues each occurrence once, however many beats there are. There is
+//! no leader among them and no lock: each computes the same occurrences from the [`Timetable`], and the store moves a schedule on in the commit
+//! that enqueues the job, so whoever comes second finds it moved.
+//!
+//! [`calendar`] is when something is due, `decide` what becomes of a schedule that is, `register` how an application's schedules come into a store.
 //!
 //! ```
 //! use celeriac_beat::Timetable;
@@ -14,6 +17,18 @@
 //! # Ok::<(), celeriac_beat::TimetableError>(())
 //! ```
 
+mod beat;
 pub mod calendar;
+mod decide;
+mod periodic;
+mod register;
+mod stats;
+mod upcoming;
 
+pub use beat::{Beat, BeatBuilder, BeatError, BeatHandle};
 pub use calendar::{CronField, FieldFault, Occurrences, Timetable, TimetableError, Zone};
+pub use celeriac_core::{CatchUp, Overlap, Schedule, ScheduleName};
+pub use periodic::{MAX_CATCH_UP, MAX_JITTER, Periodic, PeriodicError, PeriodicProblem};
+pub use register::{Registered, register};
+pub use stats::BeatStats;
+pub use upcoming::{Upcoming, upcoming};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use celeriac_broker::{IdOrigin, NewJob};
-use celeriac_core::{JobId, Record, Task, TaskName, UniqueKey};
+use celeriac_core::{JobId, MAX_PAYLOAD_BYTES, Record, Task, TaskName, UniqueKey};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::{EnqueueError, Invalid};
@@ -51,6 +51,22 @@ impl Signature {
     pub fn unique(mut self, key: impl Into<String>) -> Self {
         self.unique = Some(key.into());
         self
+    }
+
+    /// A job for the task of this type, for its own queue unless another is named.
+    ///
+    /// # Errors
+    /// [`Invalid::Arguments`] if they have no JSON form.
+    pub fn of_task<T: Task>(task: &T) -> Result<Self, Invalid> {
+        Self::of(task, Settings::default())
+    }
+
+    /// Checks everything and makes the job, as a store takes it: for those who enqueue it by another way than a client.
+    ///
+    /// # Errors
+    /// [`EnqueueError::Invalid`] and [`EnqueueError::PayloadTooLarge`].
+    pub fn into_new_job(self) -> Result<NewJob, EnqueueError> {
+        self.into_job(MAX_PAYLOAD_BYTES)
     }
 
     /// The signature of a typed job.

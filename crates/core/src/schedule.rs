@@ -57,6 +57,9 @@ pub struct Schedule {
     /// Whether its jobs may run however late, if their options say nothing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub keeps_late: bool,
+    /// Whether it rests because its owner says so, whatever people order.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rests: bool,
     /// What is done about missed occurrences.
     #[serde(default, skip_serializing_if = "is_default")]
     pub catch_up: CatchUp,
@@ -90,6 +93,7 @@ impl Schedule {
             priority: Priority::default(),
             options: JobOptions::default(),
             keeps_late: false,
+            rests: false,
             catch_up: CatchUp::default(),
             overlap: Overlap::default(),
             jitter_ms: 0,
