@@ -92,7 +92,7 @@ fn next_fixed(pattern: &Pattern, wall: Wall<'_>, after: jiff::Timestamp) -> Opti
     loop {
         shown = pattern.first_at_or_after(one_second_later(shown)?)?;
         let due = wall.first_reached(shown)?;
-        // All times in one gap are due at its end, and one of them may have brought us here.
+        // So it is, unless two shifts lie so close together that jiff resolves this time otherwise; a beat must not go back even then.
         if due > after {
             return Some(due);
         }

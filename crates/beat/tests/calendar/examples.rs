@@ -32,6 +32,8 @@ fn a_fixed_time_shown_twice_comes_the_first_time() {
     let second_pass = instant("2026-10-25T01:05:00Z");
     let next = timetable("30 2 * * *", "Europe/Berlin").next_after(second_pass);
     assert_eq!(next, Some(instant("2026-10-26T01:30:00Z")), "asked between the two, it is over");
+    let latest = timetable("30 2 * * *", "Europe/Berlin").latest_at_or_before(second_pass);
+    assert_eq!(latest, Some(instant("2026-10-25T00:30:00Z")), "and it was today, though the clock shows 02:05 again");
 }
 
 #[test]
