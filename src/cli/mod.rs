@@ -21,6 +21,7 @@ mod health;
 mod job;
 mod job_spec;
 mod json;
+mod log_lines;
 mod logging;
 mod output;
 mod process;

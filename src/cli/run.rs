@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::args::{CommandLine, DEFAULT_STORE, Verb, told_apart};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::log_lines::LogLines;
 use crate::cli::logging::{self, LogFormat};
 use crate::cli::output::{brief, note, print};
 use crate::cli::{bench, dead, doctor, enqueue, enqueue_file, job, queue, result, torture, worker, workers};
@@ -36,10 +37,16 @@ pub async fn cli(tasks: Tasks) -> ExitCode {
             return if answer.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
-    match run(line, tasks).await {
+    let log = start_log(&line.verb);
+    let ended = run(line, tasks).await;
+    let is_read = log.is_none_or(|lines| lines.wait_until_written());
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            note(&format!("error: {}", failure.message));
+            // Who does not read the log does not read this either, and would be waited for.
+            if is_read {
+                note(&format!("error: {}", failure.message));
+            }
             failure.exit.into()
         }
     }
@@ -75,12 +82,6 @@ async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
     let named = line.broker.filter(|text| !text.is_empty());
     let url = store_url(named.as_deref())?;
     let setting = Setting { tasks, url, is_named: named.is_some(), json: line.json };
-    let log_format = match &line.verb {
-        Verb::Worker(args) => args.log_format,
-        _ => LogFormat::Text,
-    };
-    // A worker's log is its output; other verbs answer and speak up only when something is wrong.
-    logging::start(log_format, if matches!(line.verb, Verb::Worker(_) | Verb::TortureChild) { "info" } else { "warn" });
     match line.verb {
         Verb::Worker(args) => worker::run(args, setting).await,
         Verb::Enqueue(args) => match args.from.clone() {
@@ -98,6 +99,18 @@ async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
         Verb::Torture(args) => torture::run(&args, &setting).await,
         Verb::TortureChild => torture::run_child().await,
         Verb::Completions { shell } => print_completions(shell),
+    }
+}
+
+/// Starts the log; what waits in it is to be written before the process ends.
+fn start_log(verb: &Verb) -> Option<LogLines> {
+    match verb {
+        Verb::Worker(args) => logging::start_lasting(args.log_format),
+        Verb::TortureChild => logging::start_lasting(LogFormat::Text),
+        _ => {
+            logging::start();
+            None
+        }
     }
 }
 

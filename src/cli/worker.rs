@@ -23,6 +23,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What a worker gets beyond its grace, or after a second signal, to hand back and to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// What an application gets to end in order beside handlers that do not.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// How often a worker says that it still waits for its store.
 const SPEAK_EVERY: Duration = Duration::from_secs(10);
 
@@ -37,11 +40,33 @@ pub(crate) async fn run(args: WorkerArgs, setting: Setting) -> Result<(), Failur
     let health = args.health.clone().map(HealthService::start).transpose()?;
     let Some(broker) = reach(&setting.url, &mut signals).await? else { return Ok(()) };
     let worker = build(broker, tasks, args).map_err(|error| failure(&store, &error))?;
+    let handle = worker.handle();
     if let Some(health) = &health {
-        health.show(worker.handle());
+        health.show(handle.clone());
     }
-    let summary = run_under_signals(worker, grace, &store, &mut signals).await?;
-    report(&summary, setting.json)
+    let ended = run_under_signals(worker, grace, &store, &mut signals).await;
+    let kept = handle.running();
+    if kept > 0 {
+        end_all_the_same();
+    }
+    report(&ended?, setting.json)?;
+    if kept > 0 {
+        let text = format!("{kept} jobs neither ended nor could be handed back; they run again after their lease");
+        return Err(Failure::new(Exit::Failed, text));
+    }
+    Ok(())
+}
+
+/// A runtime waits at its end for handlers that do not give their threads back, however long they take. A process that was told to end
+/// does so.
+fn end_all_the_same() {
+    let ended = std::thread::Builder::new().name("celeriac-end".to_owned()).spawn(|| {
+        std::thread::sleep(LAST_MOMENT);
+        std::process::exit(i32::from(Exit::Failed as u8));
+    });
+    if let Err(error) = ended {
+        tracing::warn!(%error, "handlers that do not give their threads back may keep this process");
+    }
 }
 
 fn no_task() -> Failure {

@@ -58,16 +58,24 @@ impl Bench {
 
     /// Starts a worker; what it says goes to `NAME.log`.
     pub(crate) fn worker(&self, name: &str, arguments: &[&str]) -> Process {
-        let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
+        self.worker_at(&self.url, name, arguments)
+    }
+
+    /// The same at another address: through a link that can fail, for example.
+    pub(crate) fn worker_at(&self, url: &str, name: &str, arguments: &[&str]) -> Process {
         let mut command = self.celeriac(&["worker", "--name", name, "--lease", "2s"]);
-        let child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Process { child }
+        command.args(arguments);
+        self.start_at(url, name, command)
     }
 
     /// Starts any program in the folder, on the store; what it says goes to `NAME.log`.
-    pub(crate) fn start(&self, name: &str, mut command: Command) -> Process {
+    pub(crate) fn start(&self, name: &str, command: Command) -> Process {
+        self.start_at(&self.url, name, command)
+    }
+
+    fn start_at(&self, url: &str, name: &str, mut command: Command) -> Process {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
-        command.current_dir(self.folder.path()).env("CELERIAC_BROKER", &self.url).stdin(Stdio::null());
+        command.current_dir(self.folder.path()).env("CELERIAC_BROKER", url).stdin(Stdio::null());
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Process { child }
     }
@@ -117,6 +125,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Takes over a child that was started elsewhere.
+    pub(crate) fn of(child: Child) -> Self {
+        Self { child }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
