@@ -6,9 +6,7 @@ use celeriac::CancelReason;
 use celeriac::broker::JobFilter;
 use celeriac_testkit::{Fault, Rule};
 
-use crate::link::{
-    count, done, heartbeats, link, reconciles, registrations, settlements, soon, stay, stumble, took,
-};
+use crate::link::{count, done, heartbeats, link, reconciles, registrations, settlements, soon, stay, stumble, took};
 
 const LOST: Fault = Fault::CutAnswer { at: 0 };
 
