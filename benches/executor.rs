@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use celeriac::broker::{
-    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder,
-    Inspector, JobFilter, JobPage, JobView, Note, PageMark, Promoted, Pruned, Pulse, Purged, QueueView, Reconciled,
-    Registration, Retried, Revocation, Session, Settled, Settlement, WorkerView,
+    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, DueSchedules, Exchanged, FetchRequest,
+    Fetched, Fired, Firing, Holder, Inspector, JobFilter, JobPage, JobView, Note, Owner, PageMark, Promoted, Pruned,
+    Pulse, Purged, Put, QueueView, Reconciled, Registration, Retried, Revocation, ScheduleEntry, ScheduleMark,
+    ScheduleView, Schedules, Session, Settled, Settlement, WorkerView,
 };
 use celeriac::{Fence, JobId, Outcome, QueueName, Record, Task, TaskName, Tasks, Timestamp, Worker};
-use celeriac_core::{Generation, Incarnation, Lease, Notes};
+use celeriac_core::{Generation, Incarnation, Lease, Notes, ScheduleName};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
@@ -230,6 +231,41 @@ impl Broker for Endless {
     }
 
     async fn wait_result(&self, _: &JobId) -> Result<Outcome, BrokerError> {
+        never()
+    }
+}
+
+#[async_trait]
+impl Schedules for Endless {
+    async fn put_schedules(&self, _: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
+        never()
+    }
+
+    async fn remove_schedules(&self, _: &[ScheduleName], _: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
+        never()
+    }
+
+    async fn pause_schedule(&self, _: &ScheduleName, _: bool) -> Result<bool, BrokerError> {
+        never()
+    }
+
+    async fn schedules(&self, _: Option<&ScheduleName>, _: usize) -> Result<Vec<ScheduleView>, BrokerError> {
+        never()
+    }
+
+    async fn schedule(&self, _: &ScheduleName) -> Result<Option<ScheduleView>, BrokerError> {
+        never()
+    }
+
+    async fn due_schedules(&self, _: usize) -> Result<DueSchedules, BrokerError> {
+        never()
+    }
+
+    async fn fire(&self, _: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
+        never()
+    }
+
+    async fn wait_for_schedules(&self, _: &ScheduleMark, _: Duration) -> Result<(), BrokerError> {
         never()
     }
 }

@@ -133,7 +133,11 @@ impl Link {
         let tasks = Tasks::new().task::<count>().task::<stay>().task::<stumble>().state(self.ledger.clone());
         let worker = set(Worker::builder(own, tasks)).build().unwrap();
         let handle = worker.handle();
+        let serves = worker.queues().iter().any(|queue| queue == "counted");
         let at_work = AtWork { handle, end: tokio::spawn(worker.run()) };
+        if !serves {
+            return at_work;
+        }
         done(&self.straight.enqueue(count { name: "first".into() }).await.unwrap()).await;
         at_work
     }
@@ -179,8 +183,8 @@ pub(crate) fn settlements() -> Commands {
 }
 
 /// Waits for what must come, but not for ever.
-pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("waited in vain"))
+pub(crate) async fn soon<F: IntoFuture>(event: F) -> F::Output {
+    timeout(PATIENCE, event.into_future()).await.unwrap_or_else(|_| panic!("waited in vain"))
 }
 
 /// The result of a job, which must come.

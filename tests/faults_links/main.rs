@@ -8,3 +8,5 @@
 mod cuts;
 mod link;
 mod lost;
+mod partitions;
+mod slow;

@@ -105,7 +105,7 @@ pub trait Broker: Inspector + Schedules + Debug + 'static {
     }
 
     /// Waits until the worker may have orders that its next heartbeat answers, at most `timeout`. It may return early without any.
-    /// Dropping it is safe. What a worker that holds jobs calls between two heartbeats, on a handle of its own.
+    /// Dropping it is safe, and leaves a connection of its own that hangs. What a worker that holds jobs calls between two heartbeats, on a handle of its own.
     async fn wait_for_orders(&self, session: &Session, timeout: Duration) -> Result<(), BrokerError>;
 
     /// Lets a wait of this session under way end early; without one, the next may end early.

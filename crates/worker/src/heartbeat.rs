@@ -84,17 +84,14 @@ impl Beats {
             if !self.must_beat() {
                 continue;
             }
-            let sent = Instant::now();
             // Before the beat: a fetch that takes jobs while it is under way begins a lease that it may not see.
             self.post.session.lease_ended();
             let beat = tokio::select! {
                 () = end.cancelled() => return,
-                // Several tries must fit into one lease, also when it is short and the connection hangs.
-                beat = tokio::time::timeout(interval, self.beat(&session)) => beat,
+                beat = self.beat(&session) => beat,
             };
-            let beat = beat.unwrap_or_else(|late| Err(self.no_answer(late)));
             match beat {
-                Ok(pulse) => self.answered(sent, &pulse),
+                Ok((sent, pulse)) => self.answered(sent, &pulse),
                 Err(error) => {
                     self.failed(&error);
                     failed = true;
@@ -126,10 +123,8 @@ impl Beats {
                         Ok(Ok(())) => return,
                         // The beat finds out what is wrong.
                         Ok(Err(error)) => tracing::debug!(%error, "cannot wait for orders"),
-                        Err(_) => {
-                            tracing::debug!("the wait for orders hangs; its connection is left");
-                            self.broker = None;
-                        }
+                        // The beat's connection may be fine all the same.
+                        Err(_) => tracing::debug!("the wait for orders hangs; its connection is left"),
                     }
                     tokio::time::sleep(left()).await;
                 }
@@ -143,16 +138,22 @@ impl Beats {
         self.post.session.has_lease() || !self.post.held.is_empty() || self.beaten.elapsed() >= IDLE_BEAT
     }
 
-    async fn beat(&mut self, session: &Session) -> Result<Pulse, BrokerError> {
+    /// Sends a beat, and says when. Several tries must fit into one lease, also when it is short and the connection hangs. Opening one has a
+    /// time of its own: if the store is slow, both together take too long, and so would every further try.
+    async fn beat(&mut self, session: &Session) -> Result<(Instant, Pulse), BrokerError> {
+        let limit = self.interval();
         let broker = match self.broker.clone() {
             Some(broker) => broker,
             None => {
-                let broker = self.post.broker.sibling().await?;
+                let opened = tokio::time::timeout(limit, self.post.broker.sibling()).await;
+                let broker = opened.unwrap_or_else(|late| Err(self.no_answer(late)))?;
                 self.broker = Some(Arc::clone(&broker));
                 broker
             }
         };
-        broker.heartbeat(session).await
+        let sent = Instant::now();
+        let beat = tokio::time::timeout(limit, broker.heartbeat(session)).await;
+        beat.unwrap_or_else(|late| Err(self.no_answer(late))).map(|pulse| (sent, pulse))
     }
 
     fn no_answer(&self, late: tokio::time::error::Elapsed) -> BrokerError {

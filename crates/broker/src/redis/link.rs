@@ -17,9 +17,10 @@ use super::script::Call;
 use crate::error::BrokerError;
 use crate::store_url::StoreUrl;
 
-/// How long opening a connection may take.
+/// How long the first connection may take to open: who begins wants to know soon that nobody is there.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a command may take that does not wait for anything.
+/// How long a command may take that does not wait for anything, and later connections to open: that takes an answer of the server too, and
+/// one that is slow must be let back in.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a silent connection is probed, and how long sent bytes may stay unacknowledged: half-open connections end by it.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -65,7 +66,7 @@ fn tcp() -> TcpSettings {
 /// The timeouts of commands; redis-rs would give up after half a second.
 pub(super) fn config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_connection_timeout(Some(RESPONSE_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
 }
 
@@ -92,6 +93,11 @@ impl Link {
         Self { target: target.clone(), state: Mutex::default(), failures_seen: 0.into() }
     }
 
+    /// Opens the connection, unless it is open.
+    pub(super) async fn open(&self) -> Result<(), BrokerError> {
+        self.connection().await.map(|_| ())
+    }
+
     /// Runs a command and answers its value.
     pub(super) async fn command(&self, command: &Cmd) -> Result<Value, BrokerError> {
         let (mut connection, number) = self.connection().await?;
@@ -106,11 +112,13 @@ impl Link {
         self.judge(answer, number).await
     }
 
-    /// Runs a command that the server answers after `wait` at the latest.
+    /// Runs a command that the server answers after `wait` at the latest. Dropping it closes the connection.
     pub(super) async fn waiting(&self, command: &Cmd, wait: Duration) -> Result<Value, BrokerError> {
         let (mut connection, number) = self.connection().await?;
         connection.set_response_timeout(wait + RESPONSE_TIMEOUT);
+        let mut abandoned = Abandoned { link: Some(self), number };
         let answer = command.query_async(&mut connection).await;
+        abandoned.link = None;
         self.judge(answer, number).await
     }
 

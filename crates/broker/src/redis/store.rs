@@ -8,7 +8,7 @@ use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Tim
 use redis::Value;
 
 use super::keys::Keys;
-use super::link::{Link, Target};
+use super::link::{CONNECT_TIMEOUT, Link, Target};
 use super::pool::ReadPool;
 use super::results::Results;
 use super::wait::Waiting;
@@ -81,6 +81,10 @@ impl RedisBroker {
     }
 
     async fn check(&self) -> Result<(), BrokerError> {
+        match tokio::time::timeout(CONNECT_TIMEOUT, self.commands.open()).await {
+            Ok(opened) => opened?,
+            Err(late) => return Err(BrokerError::Unreachable { store: self.url.to_string(), source: late.into() }),
+        }
         self.commands.command(&redis::cmd("PING")).await?;
         // A user who may not ask for the version is let in: the first script will tell.
         if let Ok(Value::BulkString(info)) = self.commands.command(redis::cmd("INFO").arg("server")).await
@@ -132,7 +136,10 @@ impl Broker for RedisBroker {
     }
 
     async fn sibling(&self) -> Result<Arc<dyn Broker>, BrokerError> {
-        Ok(Arc::new(Self::connect(&self.url, self.clock.clone()).await?))
+        // What a server must be was checked when this one was connected, and every further answer costs time that a heartbeat may not have.
+        let sibling = Self::open(&self.url, &self.clock)?;
+        sibling.commands.open().await?;
+        Ok(Arc::new(sibling))
     }
 
     async fn enqueue(&self, batch: &Batch) -> Result<BatchAnswer, BrokerError> {
