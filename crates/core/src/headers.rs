@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
+
 /// The most bytes that all headers of a job may have together, names and values.
 pub const MAX_HEADER_BYTES: usize = 8 * 1024;
 
@@ -12,7 +14,7 @@ pub const MAX_HEADER_BYTES: usize = 8 * 1024;
 #[non_exhaustive]
 pub enum HeaderError {
     /// The name is not 1 to 100 of letters, digits and `._-`.
-    #[error("header name {0:?} is not 1 to 100 of letters, digits and ._-")]
+    #[error("header name {:?} is not 1 to 100 of letters, digits and ._-", excerpt(.0))]
     Name(String),
     /// The value holds a control character.
     #[error("the value of header {0:?} holds a control character")]
@@ -75,6 +77,8 @@ impl Headers {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -87,5 +91,24 @@ mod tests {
         assert_eq!(headers.insert("a", "x\r\ny"), Err(HeaderError::Value("a".into())));
         assert!(matches!(headers.insert("a", "x".repeat(9000)), Err(HeaderError::TooLong(_))));
         assert_eq!(serde_json::to_string(&headers).unwrap(), format!(r#"{{"traceparent":"{parent}"}}"#));
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_is_kept_as_it_is_or_refused_in_short(name in "[A-Za-z._-]{1,9}|(.|\\n){0,80}", value in "\\PC*|(.|\\n){0,80}") {
+            let mut headers = Headers::default();
+            match headers.insert(name.as_str(), value.as_str()) {
+                Ok(()) => {
+                    let json = serde_json::to_string(&headers).unwrap();
+                    let read: Headers = serde_json::from_str(&json).unwrap();
+                    prop_assert_eq!(read.get(&name), Some(value.as_str()));
+                }
+                Err(error) => {
+                    let said = error.to_string();
+                    prop_assert!(said.len() < 1000 && !said.contains(char::is_control), "{}", said);
+                    prop_assert!(headers.is_empty());
+                }
+            }
+        }
     }
 }

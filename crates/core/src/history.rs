@@ -61,6 +61,8 @@ impl Incident {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -75,5 +77,22 @@ mod tests {
         assert_eq!(incident.error.len(), 4096);
         let odd = Incident::new(1, Timestamp::default(), "w", Cause::Failed, &format!("x{}", "ä".repeat(3000)));
         assert_eq!(odd.error.len(), 4095);
+    }
+
+    proptest! {
+        #[test]
+        fn an_incident_keeps_the_beginning_of_any_error(error in "(.|\\n){0,30}", times in 1usize..300) {
+            let error = error.repeat(times);
+            let incident = Incident::new(1, Timestamp::default(), "w", Cause::Failed, &error);
+            prop_assert!(error.starts_with(&incident.error));
+            prop_assert!(incident.error.len() > MAX_ERROR_BYTES - 4 || incident.error == error);
+            let json = serde_json::to_string(&incident).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Incident>(&json).unwrap(), incident);
+        }
+
+        #[test]
+        fn no_json_panics(json in r#"\{("(attempt|at|worker|cause|error)":(-?[0-9]{1,20}|"[a-z_]{0,9}"|null|\[\]),?){0,5}\}?"#) {
+            let _ = serde_json::from_str::<Incident>(&json);
+        }
     }
 }

@@ -111,6 +111,8 @@ impl From<JobId> for String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -131,5 +133,14 @@ mod tests {
     fn a_chosen_id_follows_the_rule_of_names() {
         assert!(JobId::new("invoice:2013-01").is_ok());
         assert!(JobId::new("two words").unwrap_err().to_string().starts_with("job id"));
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_of_a_uuid_is_an_id_and_keeps_its_order(one: u128, other: u128) {
+            let ids = [one, other].map(|number| JobId::from(Uuid::from_u128(number)));
+            prop_assert_eq!(JobId::new(ids[0].as_str()), Ok(ids[0].clone()));
+            prop_assert_eq!(ids[0].cmp(&ids[1]), one.cmp(&other));
+        }
     }
 }

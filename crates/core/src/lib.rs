@@ -26,6 +26,7 @@
 
 mod decide;
 mod duration;
+mod excerpt;
 mod headers;
 mod history;
 mod id;
@@ -45,6 +46,7 @@ mod unique;
 
 pub use decide::{Ending, Rules, Transition, decide};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use excerpt::excerpt;
 pub use headers::{HeaderError, Headers, MAX_HEADER_BYTES};
 pub use history::{Cause, Incident, MAX_ERROR_BYTES, MAX_INCIDENTS};
 pub use id::{JobId, JobIdError};

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
+
 /// The longest name in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 
@@ -38,7 +40,7 @@ pub enum NameError {
         limit: usize,
     },
     /// The name holds a character outside letters, digits and `._:/-`.
-    #[error("{what} {name:?} holds {character:?}; use letters, digits and ._:/-")]
+    #[error("{what} {:?} holds {character:?}; use letters, digits and ._:/-", excerpt(name))]
     Character {
         /// What was being named.
         what: &'static str,
@@ -189,6 +191,8 @@ impl Default for Namespace {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -213,5 +217,22 @@ mod tests {
         assert!(serde_json::from_str::<QueueName>("\"mail\"").is_ok());
         let error = serde_json::from_str::<QueueName>("\"a b\"").unwrap_err().to_string();
         assert!(error.contains("queue name \"a b\" holds ' '"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_taken_as_it_is_or_refused_in_short(text in "[a-zA-Z0-9._:/-]{0,210}|(.|\\n){0,80}") {
+            match TaskName::new(&text) {
+                Ok(name) => {
+                    prop_assert_eq!(name.as_str(), &text);
+                    let json = serde_json::to_string(&name).unwrap();
+                    prop_assert_eq!(serde_json::from_str::<TaskName>(&json).unwrap(), name);
+                }
+                Err(error) => {
+                    let said = error.to_string();
+                    prop_assert!(said.len() < 1000 && !said.contains(char::is_control), "{}", said);
+                }
+            }
+        }
     }
 }

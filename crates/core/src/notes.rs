@@ -89,6 +89,8 @@ fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -110,5 +112,24 @@ mod tests {
         let mut notes = Notes::default();
         notes.add(None, (0..150).map(|number| LogLine::new(Timestamp::default(), &number.to_string())));
         assert_eq!((notes.lines.len(), notes.lines[0].text.as_str()), (MAX_LOG_LINES, "50"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_short_and_is_kept_as_it_is_when_it_comes_again(text in "(.|[\\r\\n]){0,30}", times in 1usize..100) {
+            let text = text.repeat(times);
+            let line = LogLine::new(Timestamp::default(), &text);
+            prop_assert!(line.text.len() <= MAX_LOG_LINE_BYTES && !line.text.contains('\n'));
+            prop_assert_eq!(&LogLine::new(Timestamp::default(), &line.text), &line);
+            prop_assert_eq!(Progress::new(1, None, &text).message, line.text);
+        }
+
+        #[test]
+        fn progress_reads_back_and_ends_at_a_hundred(done: u64, total: Option<u64>, message in ".{0,20}") {
+            let progress = Progress::new(done, total, &message);
+            prop_assert!(progress.percent().is_none_or(|percent| percent <= 100));
+            let json = serde_json::to_string(&progress).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Progress>(&json).unwrap(), progress);
+        }
     }
 }

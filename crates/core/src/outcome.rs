@@ -205,7 +205,43 @@ mod tests {
         assert_eq!(read, outcome);
     }
 
+    /// Any end, with a result, an error or neither.
+    fn ends() -> impl Strategy<Value = Outcome> {
+        let last = (any::<Option<i64>>(), any::<Option<String>>());
+        let counters = (any::<u32>(), any::<u32>(), any::<u32>());
+        let instants = (any::<u64>(), any::<u64>());
+        (prop::sample::select(&State::ALL[5..8]), counters, instants, "\\PC{0,50}", last).prop_map(
+            |(state, counters, instants, worker, (result, error))| Outcome {
+                state,
+                attempt: counters.0,
+                failures: counters.1,
+                losses: counters.2,
+                enqueued_at: Timestamp::from_millis(instants.0),
+                finished_at: Timestamp::from_millis(instants.1),
+                worker: worker.into(),
+                error: error.filter(|_| result.is_none()),
+                result: result.map(|result| RawValue::from_string(result.to_string()).unwrap()),
+                ..sample()
+            },
+        )
+    }
+
     proptest! {
+        #[test]
+        fn any_end_reads_back(outcome in ends()) {
+            prop_assert_eq!(Outcome::decode(outcome.id.clone(), &outcome.encode()), Ok(outcome));
+        }
+
+        #[test]
+        fn a_damaged_end_is_refused_or_reads_back(outcome in ends(), at: prop::sample::Index, value: u8) {
+            let mut bytes = outcome.encode();
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+            if let Ok(read) = Outcome::decode(outcome.id, &bytes) {
+                prop_assert_eq!(Outcome::decode(read.id.clone(), &read.encode()), Ok(read));
+            }
+        }
+
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
             let _ = Outcome::decode(sample().id, &bytes);

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
+
 /// The longest unique key, in bytes.
 pub const MAX_UNIQUE_BYTES: usize = 200;
 
@@ -20,7 +22,7 @@ pub enum UniqueKeyError {
     #[error("a unique key has {0} bytes; at most {MAX_UNIQUE_BYTES} are allowed")]
     TooLong(usize),
     /// It holds a space or a control character, which a log or a terminal would have to escape.
-    #[error("unique key {key:?} holds {character:?}; spaces and control characters are not allowed")]
+    #[error("unique key {:?} holds {character:?}; spaces and control characters are not allowed", excerpt(key))]
     Character {
         /// The key, as it was given.
         key: String,
@@ -104,6 +106,8 @@ impl From<UniqueKey> for String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -113,6 +117,19 @@ mod tests {
         assert_eq!(UniqueKey::new("k".repeat(201)), Err(UniqueKeyError::TooLong(201)));
         for bad in ["a b", "a\nb", "a\u{1b}[31m", "a\u{a0}b"] {
             assert!(matches!(UniqueKey::new(bad), Err(UniqueKeyError::Character { .. })), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_taken_as_it_is_or_refused_in_short(text in "[!-~]{0,210}|(.|\\n){0,80}") {
+            match UniqueKey::new(&text) {
+                Ok(key) => prop_assert_eq!(key.as_str(), &text),
+                Err(error) => {
+                    let said = error.to_string();
+                    prop_assert!(said.len() < 1000 && !said.contains(char::is_control), "{}", said);
+                }
+            }
         }
     }
 }
