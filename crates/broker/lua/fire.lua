@@ -1,26 +1,24 @@
 -- PURPOSE: enqueues the jobs of occurrences, and moves their schedules on, in one step: whoever comes second finds them moved.
 -- PRECONDITION: each schedule has the revision and the last occurrence that were read, and is not paused; else nothing happens to it.
--- KEYS: 1 jobs, 2 queues, 3 counts, 4 ends, 5 unique, 6 states, 7 due; then for each queue its lists, see lib/queue.lua.
+-- KEYS: 1 jobs, 2 queues, 3 ends, 4 unique, 5 states, 6 due; then for each queue its lists, see lib/queue.lua.
 -- ARGV: 1 override, 2 queue_count; then the names of the queues; then for each schedule its name, its revision, its last occurrence, up to
---   when it is dealt with, when it is due next or '', when its newest job was due, how many occurrences are dropped, 1 to enqueue nothing
---   while its last job has not ended, how many jobs follow, and for each job the place of its queue, its id, its record without stamps, and
---   its unique key or ''.
+--   when it is dealt with, when it is due next or '', when its newest job was due, how many occurrences are dropped, a flag that forbids
+--   jobs while its last one has not ended, how many jobs follow, and for each job the place of its queue, its id, its record without
+--   stamps, and its unique key or ''.
 -- RETURNS: {done, answers}, for each schedule D (enqueued), S (skipped) or M (moved).
 local jobs = KEYS[1]
 local queues = KEYS[2]
-local counts = KEYS[3]
-local ends = KEYS[4]
-local unique = KEYS[5]
-local states = KEYS[6]
-local due = KEYS[7]
+local ends = KEYS[3]
+local unique = KEYS[4]
+local states = KEYS[5]
+local due = KEYS[6]
 local override = ARGV[1]
 local queue_count = tonumber(ARGV[2])
-local first_list = 8
+local first_list = 7
 local first_firing = 3 + queue_count
 
 redis.call('HLEN', jobs)
 redis.call('HLEN', queues)
-redis.call('HLEN', counts)
 redis.call('HLEN', ends)
 redis.call('HLEN', unique)
 redis.call('HLEN', states)

@@ -1,4 +1,4 @@
--- PURPOSE: tries every command that the other scripts use, on a key that is gone afterwards, and says which ones the server refuses.
+-- PURPOSE: tries every command that celeriac uses, on a key that is gone afterwards, and says which ones the server refuses.
 -- PRECONDITION: none.
 -- KEYS: 1 probe.
 -- ARGV: 1 finished, the channel on which ends are told; the message is empty, and who listens finds no id in it.
@@ -29,6 +29,7 @@ for _, command in ipairs({'HGET', 'HMGET', 'HEXISTS', 'HSTRLEN', 'HDEL'}) do
   try(command, probe, 'a')
 end
 try('HGETALL', probe)
+try('HKEYS', probe)
 try('HLEN', probe)
 try('EXISTS', probe)
 try('DEL', probe)
@@ -45,17 +46,25 @@ try('DEL', probe)
 
 try('SADD', probe, 'a')
 try('SMEMBERS', probe)
+try('SMISMEMBER', probe, 'a')
 try('SCARD', probe)
 try('SREM', probe, 'a')
 try('DEL', probe)
 
 try('ZADD', probe, 1, 'a')
 try('ZSCORE', probe, 'a')
+try('ZMSCORE', probe, 'a')
 try('ZRANGE', probe, 0, 0)
 try('ZREVRANGE', probe, 0, 0)
 try('ZRANGEBYSCORE', probe, 0, 0)
 try('ZCARD', probe)
 try('ZREM', probe, 'a')
+try('DEL', probe)
+
+try('XADD', probe, 'MAXLEN', '1', '*', 'a', '1')
+try('XLEN', probe)
+try('XREVRANGE', probe, '+', '-', 'COUNT', '1')
+try('XREAD', 'STREAMS', probe, '0-0')
 try('DEL', probe)
 
 try('TIME')

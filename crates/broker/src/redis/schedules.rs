@@ -134,7 +134,7 @@ impl Schedules for RedisBroker {
             queues.of(&job.queue);
         });
         let keys = &self.keys;
-        let mut list = vec![keys.jobs(), keys.queues(), keys.counts(), keys.ends(), keys.unique()];
+        let mut list = vec![keys.jobs(), keys.queues(), keys.ends(), keys.unique()];
         list.extend([keys.schedule_states(), keys.schedules_due()]);
         list.extend(queues.names().iter().flat_map(|queue| keys.lists(queue)));
         let mut call = Call::new(&script::FIRE, &list);

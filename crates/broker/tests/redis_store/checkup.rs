@@ -45,6 +45,9 @@ async fn a_user_who_may_not_ask_is_told_so_and_one_who_may_not_write_fails() {
     let found = finding(&mute.findings, "permissions");
     assert_eq!(found.grade, Grade::Bad);
     assert!(found.detail.contains("refuses PUBLISH BLPOP"), "{found:?}");
+    let late = judge("late", &["+@all", "-xadd", "-xread", "-xrevrange", "-xlen", "-zmscore"]).await;
+    let found = finding(&late.findings, "permissions");
+    assert!(found.detail.contains("refuses ZMSCORE XADD XLEN XREVRANGE XREAD"), "{found:?}");
     let bound = judge("bound", &["+@all", "-evalsha"]).await;
     assert!(finding(&bound.findings, "permissions").detail.contains("no script can be run"), "{bound:?}");
 }
