@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_broker::*;
-use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, TaskName, Timestamp};
+use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, ScheduleName, TaskName, Timestamp};
 use celeriac_testkit::ModelBroker;
 use tokio::sync::watch;
 
@@ -300,5 +300,40 @@ impl Inspector for Stage {
 
     async fn checkup(&self) -> Result<Checkup, BrokerError> {
         self.model().checkup().await
+    }
+}
+
+#[async_trait]
+impl Schedules for Stage {
+    async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
+        self.model().put_schedules(entries).await
+    }
+
+    async fn remove_schedules(&self, names: &[ScheduleName], owner: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
+        self.model().remove_schedules(names, owner).await
+    }
+
+    async fn pause_schedule(&self, name: &ScheduleName, paused: bool) -> Result<bool, BrokerError> {
+        self.model().pause_schedule(name, paused).await
+    }
+
+    async fn schedules(&self, after: Option<&ScheduleName>, max: usize) -> Result<Vec<ScheduleView>, BrokerError> {
+        self.model().schedules(after, max).await
+    }
+
+    async fn schedule(&self, name: &ScheduleName) -> Result<Option<ScheduleView>, BrokerError> {
+        self.model().schedule(name).await
+    }
+
+    async fn due_schedules(&self, max: usize) -> Result<DueSchedules, BrokerError> {
+        self.model().due_schedules(max).await
+    }
+
+    async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
+        self.model().fire(firings).await
+    }
+
+    async fn wait_for_schedules(&self, mark: &ScheduleMark, timeout: Duration) -> Result<(), BrokerError> {
+        self.model().wait_for_schedules(mark, timeout).await
     }
 }
