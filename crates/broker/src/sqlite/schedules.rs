@@ -97,7 +97,8 @@ fn note_change(scope: &mut Scope<'_>) -> Result<(), Fault> {
 }
 
 fn put(scope: &mut Scope<'_>, entry: &ScheduleEntry) -> Result<Put, Fault> {
-    let (name, owner, timetable) = (entry.name.as_str(), entry.owner.as_str(), &entry.schedule.timetable);
+    let (name, owner, pace) = (entry.name.as_str(), entry.owner.as_str(), entry.schedule.pace());
+    let timetable = pace.as_ref();
     let definition = entry.schedule.encode();
     let sql = r#"SELECT owner, timetable, definition FROM "schedules" WHERE name = ?1"#;
     let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
@@ -114,7 +115,7 @@ fn put(scope: &mut Scope<'_>, entry: &ScheduleEntry) -> Result<Put, Fault> {
     if kept_owner != owner {
         return Ok(Put::Owned { by: Owner::from_stored(&kept_owner) });
     }
-    if (&kept_timetable, &kept_definition) == (timetable, &definition) {
+    if (kept_timetable.as_str(), &kept_definition) == (timetable, &definition) {
         return Ok(Put::Unchanged);
     }
     let begins_anew = kept_timetable != *timetable;
