@@ -1,22 +1,25 @@
-//! Reads `celeriac.toml`: tasks that run a command.
+//! Reads `celeriac.toml`: tasks that run a command, and schedules.
 //!
 //! The file is read key by key and not through serde, so that every complaint has a line, says what to write, and an
-//! unknown key gets the name that was probably meant.
+//! unknown key gets the name that was probably meant. All of it is checked by whoever reads it, whatever they need of it: [`tasks`] and
+//! [`schedules`] say what may stand in a table, [`values`] what a value must be, [`source`] where something is wrong.
 
+mod schedules;
 mod source;
+mod tasks;
+mod values;
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use celeriac_broker::StoreUrl;
-use celeriac_core::{QueueName, TaskName};
-use celeriac_worker::{CommandTask, Tasks};
+use celeriac_broker::{ScheduleEntry, StoreUrl};
+use celeriac_core::ScheduleName;
+use celeriac_worker::Tasks;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use crate::cli::args::time_limit;
 use crate::cli::exit::Failure;
-use source::{Problem, Source, kind, nearest};
+use source::{Problem, Source, nearest};
+use tasks::Command;
 
 /// The file that is read when no other is named.
 pub(crate) const DEFAULT_FILE: &str = "celeriac.toml";
@@ -24,224 +27,127 @@ pub(crate) const DEFAULT_FILE: &str = "celeriac.toml";
 /// The variable that tells a command where its own jobs are kept.
 const STORE_VARIABLE: &str = "CELERIAC_BROKER";
 
-const TASK_KEYS: [&str; 10] =
-    ["command", "queue", "timeout", "soft_timeout", "retries", "result_ttl", "dead_ttl", "aliases", "clear_env", "env"];
+const KEYS: [&str; 3] = ["owner", "tasks", "schedules"];
 
 type Key<'d> = &'d Spanned<DeString<'d>>;
 type Value<'d> = &'d Spanned<DeValue<'d>>;
 
-/// Adds the command tasks of `file`, or of the default file if there is one. Each command is told the address of the store.
-pub(crate) fn add_commands(tasks: Tasks, file: Option<&Path>, store: &StoreUrl) -> Result<Tasks, Failure> {
+/// What the file says.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    /// The tasks of the application and those of the file.
+    pub(crate) tasks: Tasks,
+    /// The schedules of the file; there may be none.
+    pub(crate) schedules: FileSchedules,
+}
+
+/// The schedules of a file and where they stand, for complaints that only whoever runs them can make.
+#[derive(Debug, Default)]
+pub(crate) struct FileSchedules {
+    /// Whether there is a file at all.
+    pub(crate) is_there: bool,
+    path: PathBuf,
+    text: String,
+    /// To whom they belong, if the file says so.
+    pub(crate) owner: Option<(usize, ScheduleName)>,
+    /// Where the first of them stands.
+    first: usize,
+    /// The schedules by name, each with its place.
+    pub(crate) entries: Vec<(usize, ScheduleEntry)>,
+}
+
+impl FileSchedules {
+    /// Something that cannot work, at a place of the file.
+    pub(crate) fn failure(&self, at: usize, text: impl Into<String>) -> Failure {
+        self.source().failure(&Problem { at, text: text.into() })
+    }
+
+    /// File, line and column of a place.
+    pub(crate) fn place(&self, at: usize) -> String {
+        self.source().place(at)
+    }
+
+    /// The complaint that nobody is named to whom they belong.
+    pub(crate) fn without_owner(&self) -> Failure {
+        let text = "[schedules] needs an owner: write owner = \"NAME\" at the top of this file, before the first table, with a name for this \
+                    application. It tells these schedules from those of other applications in the same store: what this owner has there and \
+                    this file has not is removed, and nobody else's schedules are touched";
+        self.failure(self.first, text)
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source { path: &self.path, text: &self.text }
+    }
+}
+
+/// Adds the command tasks of `file`, or of the default file if there is one, and reads its schedules. Each command is told the address of the
+/// store.
+pub(crate) fn read(tasks: Tasks, file: Option<&Path>, store: &StoreUrl) -> Result<Config, Failure> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(tasks),
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Config { tasks, ..Config::default() });
+        }
         Err(error) => return Err(Failure::usage(format!("cannot read {}: {error}", path.display()))),
     };
-    read(path, &text, tasks, store)
+    read_text(path, &text, tasks, store)
 }
 
-fn read(path: &Path, text: &str, tasks: Tasks, store: &StoreUrl) -> Result<Tasks, Failure> {
+/// The tasks alone, for those who run no schedules.
+pub(crate) fn add_commands(tasks: Tasks, file: Option<&Path>, store: &StoreUrl) -> Result<Tasks, Failure> {
+    read(tasks, file, store).map(|config| config.tasks)
+}
+
+fn read_text(path: &Path, text: &str, tasks: Tasks, store: &StoreUrl) -> Result<Config, Failure> {
     let source = Source { path, text };
     let document = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         source.failure(&Problem { at, text: error.message().to_owned() })
     })?;
-    let commands = document_commands(document.get_ref()).map_err(|problem| source.failure(&problem))?;
-    commands.into_iter().try_fold(tasks, |tasks, (at, command)| {
-        if tasks.names().any(|name| name == command.task.name()) {
-            let text = format!("task {:?} is one of the application's own already", command.task.name());
-            return Err(source.failure(&Problem { at, text }));
-        }
-        let own = command.names_a_store;
-        let task = if own { command.task } else { command.task.env(STORE_VARIABLE, store.expose()) };
-        Ok(tasks.command(task))
-    })
+    read_document(document.get_ref(), &source, tasks, store).map_err(|problem| source.failure(&problem))
 }
 
-/// A task of the file.
-struct Command {
-    task: CommandTask,
-    /// Whether its `env` says itself which store the command shall use.
-    names_a_store: bool,
-}
-
-fn document_commands(document: &DeTable<'_>) -> Result<Vec<(usize, Command)>, Problem> {
-    let mut commands = Vec::new();
-    for (key, value) in document {
-        match key.get_ref().as_ref() {
-            "tasks" => {
-                for (name, task) in table(key, value)? {
-                    commands.push((name.span().start, command(name, task)?));
-                }
-            }
-            "schedules" => {
-                return Err(Problem::at(key, "[schedules] is not supported yet; this version runs no periodic jobs"));
-            }
-            unknown => {
-                let hint = nearest(unknown, &["tasks"]).unwrap_or_else(|| "there is [tasks.NAME]".to_owned());
-                return Err(Problem::at(key, format!("unknown key {unknown:?}; {hint}")));
-            }
+fn read_document(
+    document: &DeTable<'_>,
+    source: &Source<'_>,
+    mut tasks: Tasks,
+    store: &StoreUrl,
+) -> Result<Config, Problem> {
+    if let Some((key, _)) = document.iter().find(|(key, _)| !KEYS.contains(&key.get_ref().as_ref())) {
+        let name = key.get_ref();
+        let hint =
+            nearest(name, &KEYS).unwrap_or_else(|| "there are owner, [tasks.NAME] and [schedules.NAME]".to_owned());
+        return Err(Problem::at(key, format!("unknown key {name:?}; {hint}")));
+    }
+    if let Some((key, value)) = document.get_key_value("tasks") {
+        for (name, task) in values::table(key, value)? {
+            tasks = add(tasks, name.span().start, tasks::read(name, task)?, store)?;
         }
     }
-    Ok(commands)
-}
-
-fn command(name: Key<'_>, value: Value<'_>) -> Result<Command, Problem> {
-    let task_name = TaskName::new(name.get_ref().as_ref()).map_err(|error| Problem::at(name, error))?;
-    let entries = table(name, value)?;
-    let Some((key, parts)) = entries.iter().find(|(key, _)| key.get_ref() == "command") else {
-        if let Some(problem) = unknown_key(&task_name, entries) {
-            return Err(problem);
-        }
-        return Err(Problem::at(name, format!("[tasks.{task_name}] has no command; write command = [\"PROGRAM\", …]")));
-    };
-    let (program, arguments) = command_line(key, parts)?;
-    let mut command = Command { task: CommandTask::new(task_name.as_str(), program, arguments), names_a_store: false };
-    for (key, value) in entries {
-        command = option(&task_name, command, key, value)?;
+    let (path, text) = (source.path.to_owned(), source.text.to_owned());
+    let mut schedules = FileSchedules { is_there: true, path, text, ..FileSchedules::default() };
+    if let Some((key, value)) = document.get_key_value("owner") {
+        let owner = ScheduleName::new(values::string(key, value)?);
+        let owner = owner.map_err(|error| Problem::at(value, format!("owner: {error}")))?;
+        schedules.owner = Some((value.span().start, owner));
     }
-    Ok(command)
-}
-
-fn option(task_name: &TaskName, command: Command, key: Key<'_>, value: Value<'_>) -> Result<Command, Problem> {
-    let Command { task, mut names_a_store } = command;
-    let task = match key.get_ref().as_ref() {
-        "command" => task,
-        "queue" => {
-            let queue = QueueName::new(string(key, value)?).map_err(|error| Problem::at(value, error))?;
-            task.queue(queue)
-        }
-        "timeout" => task.timeout(time_limit(duration_text(key, value)?).map_err(|error| Problem::at(value, error))?),
-        "soft_timeout" => {
-            task.soft_timeout(time_limit(duration_text(key, value)?).map_err(|error| Problem::at(value, error))?)
-        }
-        "result_ttl" => task.result_ttl(duration(key, value)?),
-        "dead_ttl" => task.dead_ttl(duration(key, value)?),
-        "aliases" => names(key, value)?.into_iter().fold(task, CommandTask::alias),
-        "retries" => task.retries(number(key, value)?),
-        "clear_env" => match value.get_ref() {
-            DeValue::Boolean(true) => task.clear_env(),
-            DeValue::Boolean(false) => task,
-            other => return Err(Problem::at(value, format!("clear_env must be true or false, not {}", kind(other)))),
-        },
-        "env" => {
-            let variables = environment(key, value)?;
-            names_a_store = variables.iter().any(|(name, _)| name == STORE_VARIABLE);
-            variables.into_iter().fold(task, |task, (name, value)| task.env(name, value))
-        }
-        _ => return Err(unknown_task_key(task_name, key, value)),
-    };
-    Ok(Command { task, names_a_store })
-}
-
-fn unknown_key(task_name: &TaskName, entries: &DeTable<'_>) -> Option<Problem> {
-    let (key, value) = entries.iter().find(|(key, _)| !TASK_KEYS.contains(&key.get_ref().as_ref()))?;
-    Some(unknown_task_key(task_name, key, value))
-}
-
-fn unknown_task_key(task_name: &TaskName, key: Key<'_>, value: Value<'_>) -> Problem {
-    let name = key.get_ref();
-    let hint = match nearest(name, &TASK_KEYS) {
-        Some(hint) => hint,
-        // TOML takes the dots of a bare name for levels.
-        None if matches!(value.get_ref(), DeValue::Table(_)) => {
-            format!("a task name with dots must be quoted: [tasks.\"{task_name}.{name}\"]")
-        }
-        None => format!("there are {}", TASK_KEYS.join(", ")),
-    };
-    Problem::at(key, format!("unknown key {name:?} in [tasks.{task_name}]; {hint}"))
-}
-
-fn table<'d>(key: Key<'_>, value: Value<'d>) -> Result<&'d DeTable<'d>, Problem> {
-    match value.get_ref() {
-        DeValue::Table(table) => Ok(table),
-        other => Err(Problem::at(value, format!("{} must be a table, not {}", key.get_ref(), kind(other)))),
-    }
-}
-
-fn string<'d>(key: Key<'_>, value: Value<'d>) -> Result<&'d str, Problem> {
-    match value.get_ref() {
-        DeValue::String(text) if text.contains('\0') => {
-            Err(Problem::at(value, format!("{} must not hold a NUL character", key.get_ref())))
-        }
-        DeValue::String(text) => Ok(text),
-        other => Err(Problem::at(value, format!("{} must be a string, not {}", key.get_ref(), kind(other)))),
-    }
-}
-
-fn number(key: Key<'_>, value: Value<'_>) -> Result<u32, Problem> {
-    let read = match value.get_ref() {
-        DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
-        other => {
-            return Err(Problem::at(value, format!("{} must be a whole number, not {}", key.get_ref(), kind(other))));
-        }
-    };
-    read.ok_or_else(|| Problem::at(value, format!("{} must be a number from 0 to {}", key.get_ref(), u32::MAX)))
-}
-
-fn duration_text<'d>(key: Key<'_>, value: Value<'d>) -> Result<&'d str, Problem> {
-    match value.get_ref() {
-        DeValue::String(text) => Ok(text),
-        other => {
-            let text = format!("{} must be a duration in quotes, as in \"30s\", not {}", key.get_ref(), kind(other));
-            Err(Problem::at(value, text))
+    if let Some((key, value)) = document.get_key_value("schedules") {
+        schedules.first = key.span().start;
+        for (name, schedule) in values::table(key, value)? {
+            schedules.entries.push((name.span().start, schedules::read(name, schedule, &tasks)?));
         }
     }
+    Ok(Config { tasks, schedules })
 }
 
-fn duration(key: Key<'_>, value: Value<'_>) -> Result<Duration, Problem> {
-    celeriac_core::parse_duration(duration_text(key, value)?).map_err(|error| Problem::at(value, error))
-}
-
-/// Names of tasks.
-fn names(key: Key<'_>, value: Value<'_>) -> Result<Vec<String>, Problem> {
-    let DeValue::Array(names) = value.get_ref() else {
-        let text = format!("{} must be a list of names, as in [\"resize\"]", key.get_ref());
-        return Err(Problem::at(value, text));
-    };
-    let name = |name| {
-        let text = string(key, name)?;
-        TaskName::new(text).map_err(|error| Problem::at(name, error))?;
-        Ok(text.to_owned())
-    };
-    names.iter().map(name).collect()
-}
-
-/// The program and its arguments.
-fn command_line(key: Key<'_>, value: Value<'_>) -> Result<(String, Vec<String>), Problem> {
-    let parts = match value.get_ref() {
-        DeValue::Array(parts) => parts.iter().map(|part| string(key, part)).collect::<Result<Vec<_>, _>>()?,
-        DeValue::String(_) => {
-            let text = "command must be a list, one string for each part, as in [\"./thumbnail\", \"--size\", \"200\"]; \
-                        no shell is involved";
-            return Err(Problem::at(value, text));
-        }
-        other => return Err(Problem::at(value, format!("command must be a list of strings, not {}", kind(other)))),
-    };
-    match parts.split_first() {
-        Some((program, arguments)) if !program.is_empty() => {
-            Ok(((*program).to_owned(), arguments.iter().map(ToString::to_string).collect()))
-        }
-        _ => Err(Problem::at(value, "command names no program")),
+fn add(tasks: Tasks, at: usize, command: Command, store: &StoreUrl) -> Result<Tasks, Problem> {
+    if tasks.names().any(|name| name == command.task.name()) {
+        let text = format!("task {:?} is one of the application's own already", command.task.name());
+        return Err(Problem { at, text });
     }
-}
-
-fn environment(key: Key<'_>, value: Value<'_>) -> Result<Vec<(String, String)>, Problem> {
-    let variable = |(name, value): (Key<'_>, Value<'_>)| {
-        let plain = name.get_ref();
-        if plain.is_empty() || plain.contains(['=', '\0']) {
-            return Err(Problem::at(name, format!("{plain:?} cannot name a variable")));
-        }
-        match value.get_ref() {
-            DeValue::String(_) => Ok((plain.to_string(), string(name, value)?.to_owned())),
-            other => {
-                let text = format!("the variable {plain} must be a string in quotes, not {}", kind(other));
-                Err(Problem::at(value, text))
-            }
-        }
-    };
-    table(key, value)?.iter().map(variable).collect()
+    let own = command.names_a_store;
+    Ok(tasks.command(if own { command.task } else { command.task.env(STORE_VARIABLE, store.expose()) }))
 }
 
 #[cfg(test)]

@@ -31,10 +31,15 @@ impl Problem {
 impl Source<'_> {
     /// The problem with file, line and column, as compilers write them.
     pub(super) fn failure(&self, problem: &Problem) -> Failure {
-        let before = self.text.get(..problem.at).unwrap_or(self.text);
+        Failure::usage(format!("{}: {}", self.place(problem.at), problem.text))
+    }
+
+    /// File, line and column of a place.
+    pub(super) fn place(&self, at: usize) -> String {
+        let before = self.text.get(..at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Failure::usage(format!("{}:{line}:{column}: {}", self.path.display(), problem.text))
+        format!("{}:{line}:{column}", self.path.display())
     }
 }
 
