@@ -11,4 +11,5 @@ mod job;
 mod place;
 mod queue;
 mod result;
+mod torture;
 mod worker;

@@ -26,9 +26,6 @@ use crate::cli::store::Store;
 /// How many producers there are.
 const PRODUCERS: u32 = 2;
 
-/// How many beats there are.
-const BEATS: u32 = 3;
-
 /// Breaks what can break, heals it, and judges.
 pub(crate) async fn run(args: &TortureArgs, setting: &Setting) -> Result<(), Failure> {
     let settings = Settings::check(args)?;
@@ -118,7 +115,7 @@ async fn cast(settings: &Settings, arena: &Arena) -> Result<(Vec<Slot>, Links), 
     let producer = Role::Produce { rate: (settings.rate / PRODUCERS).max(1) };
     let workers = (1..=settings.workers).map(|number| (format!("worker-{number}"), Role::Work, "ledger"));
     let producers = (1..=PRODUCERS).map(|number| (format!("producer-{number}"), producer, "history"));
-    let beats = (1..=BEATS).map(|number| (format!("beat-{number}"), Role::Beat, "history"));
+    let beats = (1..=settings.beats).map(|number| (format!("beat-{number}"), Role::Beat, "history"));
     let cast: Vec<_> = workers.chain(producers).chain(beats).collect();
     let links = Links::open(arena, settings, cast.len()).await?;
     let mut slots = Vec::new();
