@@ -88,6 +88,10 @@ impl Scene {
         }
     }
 
+    fn clients(&self) -> [Client; 2] {
+        [self.revoker.clone(), self.straight.clone()]
+    }
+
     fn began(&self, id: &JobId) -> u32 {
         self.begun.0.lock().unwrap().get(id.as_str()).copied().unwrap_or_default()
     }
@@ -110,20 +114,22 @@ fn seeds() -> Vec<u64> {
     }
 }
 
-/// The answers to two who revoke one job, the second at the same time or after the first; `None` for nobody knows.
+/// The answers to two who revoke one job, the second at the same time or after the first; `None` for nobody knows. The link of the first may be
+/// cut.
 type Answers = [Option<Revocation>; 2];
 
 async fn revoke(client: Client, id: JobId) -> Option<Revocation> {
     client.broker().revoke(&[id], "a test").await.ok().map(|answers| answers[0])
 }
 
-async fn revoke_twice(client: Client, id: JobId, first: Duration, second: Duration) -> (JobId, Answers) {
-    let once = async |after| {
+async fn revoke_twice(clients: [Client; 2], id: JobId, first: Duration, second: Duration) -> (JobId, Answers) {
+    let [linked, straight] = clients;
+    let once = async |client, after| {
         tokio::time::sleep(after).await;
-        revoke(client.clone(), id.clone()).await
+        revoke(client, id.clone()).await
     };
-    let answers = tokio::join!(once(first), once(second));
-    (id, answers.into())
+    let answers = tokio::join!(once(linked, first), once(straight, second));
+    (id.clone(), answers.into())
 }
 
 /// One job of each kind that the race may lack on a slow machine.
@@ -139,7 +145,7 @@ async fn one_of_each(scene: &Scene) -> Vec<(JobId, Answers)> {
     }
     let mut answers = Vec::new();
     for id in [waits, ends, runs] {
-        answers.push(revoke_twice(scene.straight.clone(), id, Duration::ZERO, Duration::ZERO).await);
+        answers.push(revoke_twice(scene.clients(), id, Duration::ZERO, Duration::ZERO).await);
     }
     answers
 }
@@ -155,17 +161,29 @@ async fn race(scene: &Scene, seed: u64) -> Vec<(JobId, Answers)> {
         // About as long as they take; so some wait, some run and some have ended.
         let first = Duration::from_micros(chance.u64(0..300_000));
         let second = if chance.bool() { first } else { first + Duration::from_micros(chance.u64(0..20_000)) };
-        races.spawn(revoke_twice(scene.revoker.clone(), job.id().clone(), first, second));
+        races.spawn(revoke_twice(scene.clients(), job.id().clone(), first, second));
     }
     let mut answers = one_of_each(scene).await;
     while let Some(raced) = races.join_next().await {
         answers.push(raced.unwrap());
-        match &scene.proxy {
-            Some(proxy) if chance.u32(0..15) == 0 => proxy.cut(),
-            _ => {}
+        if let Some(proxy) = &scene.proxy {
+            fail(proxy, &mut chance).await;
         }
     }
     answers
+}
+
+/// Now and then cuts the link, or cuts it for a while.
+async fn fail(proxy: &FaultProxy, chance: &mut fastrand::Rng) {
+    match chance.u32(0..40) {
+        0 => proxy.cut(),
+        1 => {
+            proxy.refuse();
+            tokio::time::sleep(Duration::from_millis(chance.u64(0..200))).await;
+            proxy.heal();
+        }
+        _ => {}
+    }
 }
 
 /// What must be so after these answers.
