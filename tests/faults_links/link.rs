@@ -162,6 +162,12 @@ impl Link {
     }
 }
 
+/// A command to a server, on a connection of its own.
+pub(crate) fn order(server: &RedisServer, words: &[&str]) -> redis::RedisResult<redis::Value> {
+    let mut connection = redis::Client::open(server.url().expose())?.get_connection()?;
+    redis::cmd(words[0]).arg(&words[1..]).query(&mut connection)
+}
+
 /// What a worker sends to keep its lease.
 pub(crate) fn heartbeats() -> Commands {
     Commands::named("EVALSHA").and_holding(":workers").and_holding(":revoked")

@@ -6,7 +6,9 @@
 #![expect(clippy::print_stdout, reason = "recovery times are shown to who asks for them, and asserted nowhere")]
 
 mod cuts;
+mod failover;
 mod link;
 mod lost;
 mod partitions;
+mod refusals;
 mod slow;
