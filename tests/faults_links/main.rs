@@ -11,4 +11,7 @@ mod link;
 mod lost;
 mod partitions;
 mod refusals;
+mod reset;
 mod slow;
+#[path = "../support/mod.rs"]
+mod support;
