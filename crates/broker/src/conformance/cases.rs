@@ -103,6 +103,7 @@ macro_rules! conformance_suite {
             }
             sessions {
                 a_worker_is_listed_while_it_is_registered
+                all_sessions_are_of_one_life_of_the_store
                 each_worker_is_listed_with_its_jobs
                 nothing_is_done_without_a_registration
                 an_older_generation_can_neither_fetch_nor_settle
