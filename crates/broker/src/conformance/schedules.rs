@@ -26,6 +26,12 @@ fn entry(text: &str, owner: Owner, timetable: &str) -> ScheduleEntry {
     ScheduleEntry { name: name(text), owner, schedule: schedule(timetable) }
 }
 
+/// A schedule that people keep. Its jobs go to the queue `q`.
+#[must_use]
+pub fn schedule_entry(text: &str, timetable: &str) -> ScheduleEntry {
+    entry(text, Owner::Hand, timetable)
+}
+
 /// Puts a schedule that people keep, and answers how the store shows it.
 async fn put(context: &Context, text: &str) -> Result<ScheduleView, crate::BrokerError> {
     let answers = context.broker.put_schedules(&[entry(text, Owner::Hand, "every 1m")]).await?;
@@ -37,9 +43,9 @@ async fn get(context: &Context, text: &str) -> Result<ScheduleView, crate::Broke
     Ok(context.broker.schedule(&name(text)).await?.unwrap_or_else(|| panic!("no schedule {text}")))
 }
 
-/// The occurrence of now, and the next one a minute later.
-fn firing(context: &Context, view: &ScheduleView) -> Firing {
-    let now = context.now();
+/// The occurrence of now, and the next one a minute later, as a beat would fire it that has read this.
+#[must_use]
+pub fn firing_at(view: &ScheduleView, now: Timestamp) -> Firing {
     Firing {
         name: view.name.clone(),
         revision: view.revision,
@@ -51,6 +57,10 @@ fn firing(context: &Context, view: &ScheduleView) -> Firing {
         missed: 0,
         unless_unfinished: false,
     }
+}
+
+fn firing(context: &Context, view: &ScheduleView) -> Firing {
+    firing_at(view, context.now())
 }
 
 async fn fire(context: &Context, firing: &Firing) -> Result<Fired, crate::BrokerError> {

@@ -12,6 +12,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionIn
 use tokio::sync::Mutex;
 
 use super::errors;
+use super::foreign;
 use super::replies::Reply;
 use super::script::Call;
 use crate::error::BrokerError;
@@ -96,14 +97,14 @@ impl Link {
     pub(super) async fn command(&self, command: &Cmd) -> Result<Value, BrokerError> {
         let (mut connection, number) = self.connection().await?;
         let answer = command.query_async(&mut connection).await;
-        self.judge(answer, number).await
+        foreign::named(self.judge(answer, number).await, [command], &mut connection).await
     }
 
     /// Runs commands in one round trip and answers their values.
     pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
         let (mut connection, number) = self.connection().await?;
         let answer: Result<Vec<Value>, RedisError> = pipeline.query_async(&mut connection).await;
-        self.judge(answer, number).await
+        foreign::named(self.judge(answer, number).await, pipeline.cmd_iter(), &mut connection).await
     }
 
     /// Runs a command that the server answers after `wait` at the latest.
@@ -133,14 +134,14 @@ impl Link {
         let mut abandoned = Abandoned { link: Some(self), number };
         let answers = call.run_behind(command, &mut connection).await;
         abandoned.link = None;
-        Reply::new(self.judge(answers, number).await?)
+        Reply::new(foreign::named(self.judge(answers, number).await, [call.command()], &mut connection).await?)
     }
 
     /// Runs a script.
     pub(super) async fn call(&self, call: &Call) -> Result<Reply, BrokerError> {
         let (mut connection, number) = self.connection().await?;
         let answer = call.run(&mut connection).await;
-        Reply::new(self.judge(answer, number).await?)
+        Reply::new(foreign::named(self.judge(answer, number).await, [call.command()], &mut connection).await?)
     }
 
     /// Leaves a connection, if it is still the one in use.
