@@ -70,6 +70,15 @@ pub(super) fn config() -> AsyncConnectionConfig {
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
 }
 
+/// Sends commands in one round trip. Of those that the server refuses the first answers for all: redis-rs would hide its code in a list.
+pub(super) async fn query_all(
+    pipeline: &Pipeline,
+    connection: &mut impl redis::aio::ConnectionLike,
+) -> Result<Vec<Value>, RedisError> {
+    let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+    answers.into_iter().map(Value::extract_error).collect()
+}
+
 #[derive(Debug, Default)]
 struct State {
     open: Option<MultiplexedConnection>,
@@ -103,7 +112,7 @@ impl Link {
     /// Runs commands in one round trip and answers their values.
     pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
         let (mut connection, number) = self.connection().await?;
-        let answer: Result<Vec<Value>, RedisError> = pipeline.query_async(&mut connection).await;
+        let answer = query_all(pipeline, &mut connection).await;
         foreign::named(self.judge(answer, number).await, pipeline.cmd_iter(), &mut connection).await
     }
 

@@ -43,7 +43,7 @@ impl ReadPool {
             return Ok(Vec::new());
         }
         let mut connection = self.connection().await?;
-        let answer = pipeline.query_async(&mut connection).await;
+        let answer = link::query_all(pipeline, &mut connection).await;
         self.judge(answer, connection, pipeline.cmd_iter()).await
     }
 

@@ -16,6 +16,7 @@ use super::store::RedisBroker;
 use crate::error::BrokerError;
 use crate::schedules::{
     DueSchedules, Fired, Firing, MAX_SCHEDULES, Owner, Put, ScheduleEntry, ScheduleMark, ScheduleView, Schedules,
+    check_count,
 };
 
 /// A longer wait is several; 0 would be for ever.
@@ -67,7 +68,7 @@ impl RedisBroker {
 #[async_trait]
 impl Schedules for RedisBroker {
     async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
-        check(entries.len())?;
+        check_count(entries.len())?;
         if entries.is_empty() {
             return Ok(Vec::new());
         }
@@ -80,7 +81,7 @@ impl Schedules for RedisBroker {
     }
 
     async fn remove_schedules(&self, names: &[ScheduleName], owner: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
-        check(names.len())?;
+        check_count(names.len())?;
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -128,7 +129,7 @@ impl Schedules for RedisBroker {
     }
 
     async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
-        check(firings.len().max(firings.iter().map(|firing| firing.jobs.len()).sum()))?;
+        Firing::check(firings)?;
         if firings.is_empty() {
             return Ok(Vec::new());
         }
@@ -157,15 +158,6 @@ impl Schedules for RedisBroker {
         command.arg("BLOCK").arg(millis).arg("STREAMS").arg(self.keys.schedule_changes()).arg(mark.as_str());
         self.changes.waiting_alone(&command, timeout).await.map(|_| ())
     }
-}
-
-fn check(count: usize) -> Result<(), BrokerError> {
-    if count > MAX_SCHEDULES {
-        return Err(BrokerError::Invalid(format!(
-            "{count} schedules or jobs in one call; at most {MAX_SCHEDULES} are allowed"
-        )));
-    }
-    Ok(())
 }
 
 /// The parts of a stored schedule end with a line.

@@ -14,6 +14,7 @@ use crate::batch::{Acceptance, IdOrigin, NewJob, Start};
 use crate::error::BrokerError;
 use crate::schedules::{
     DueSchedules, Fired, Firing, MAX_SCHEDULES, Owner, Put, ScheduleEntry, ScheduleMark, ScheduleView, Schedules,
+    check_count,
 };
 
 /// The columns of a view, in the order in which [`read`] takes them.
@@ -23,13 +24,13 @@ const COLUMNS: &str =
 #[async_trait]
 impl Schedules for SqliteBroker {
     async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
-        check(entries.len())?;
+        check_count(entries.len())?;
         let entries = entries.to_vec();
         self.write(move |scope| entries.iter().map(|entry| put(scope, entry)).collect()).await
     }
 
     async fn remove_schedules(&self, names: &[ScheduleName], owner: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
-        check(names.len())?;
+        check_count(names.len())?;
         let (names, owner) = (names.to_vec(), owner.cloned());
         self.write(move |scope| names.iter().map(|name| remove(scope, name, owner.as_ref())).collect()).await
     }
@@ -55,7 +56,7 @@ impl Schedules for SqliteBroker {
     }
 
     async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
-        check(firings.len().max(firings.iter().map(|firing| firing.jobs.len()).sum()))?;
+        Firing::check(firings)?;
         let firings = firings.to_vec();
         self.write(move |scope| firings.iter().map(|firing| fire(scope, firing)).collect()).await
     }
@@ -70,15 +71,6 @@ impl Schedules for SqliteBroker {
         };
         tokio::time::timeout(timeout, changed).await.unwrap_or(Ok(()))
     }
-}
-
-fn check(count: usize) -> Result<(), BrokerError> {
-    if count > MAX_SCHEDULES {
-        return Err(BrokerError::Invalid(format!(
-            "{count} schedules or jobs in one call; at most {MAX_SCHEDULES} are allowed"
-        )));
-    }
-    Ok(())
 }
 
 /// How many changes there were.

@@ -225,7 +225,7 @@ fn args() -> Box<RawValue> {
     RawValue::from_string(r#"{"n": 1}"#.to_owned()).expect("valid JSON")
 }
 
-/// Occurrences on the grid, the newest now or a little earlier.
+/// Occurrences on the grid, the newest now or a little earlier; a schedule that is put or fired now moves on by a moment.
 fn firing(view: &ScheduleView, wish: &FiringWish, now: Timestamp) -> Firing {
     let schedule = view.schedule.as_ref().expect("the model keeps what was put");
     let newest = now.as_millis() / GRID * GRID;
@@ -235,11 +235,12 @@ fn firing(view: &ScheduleView, wish: &FiringWish, now: Timestamp) -> Firing {
         job.options.unique = unique.and_then(|unique| UniqueKey::new(name(&unique, &KEYS)).ok());
         job
     });
+    let moment = Duration::from_millis(u64::from(now <= view.last));
     Firing {
         name: view.name.clone(),
         revision: view.revision,
         last: view.last,
-        until: now,
+        until: view.last.max(now).after(moment),
         next: wish.next.map(|seconds| now.after(Duration::from_secs(seconds))),
         jobs: jobs.collect(),
         due: Timestamp::from_millis(newest),

@@ -106,6 +106,7 @@ async fn schedules(scene: &Scene, met: &mut Vec<String>) {
     scene.broker.put_schedules(&[entry]).await.unwrap();
     compare(scene, met).await;
     let view = scene.broker.schedule(&name).await.unwrap().unwrap();
+    scene.advance(seconds(1));
     assert_eq!(scene.broker.fire(&[firing_at(&view, scene.now())]).await.unwrap(), [Fired::Done]);
     compare(scene, met).await;
     scene.broker.pause_schedule(&name, true).await.unwrap();
