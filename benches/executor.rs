@@ -12,7 +12,7 @@ use celeriac::broker::{
     Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, DueSchedules, Exchanged, FetchRequest,
     Fetched, Fired, Firing, Holder, Inspector, JobFilter, JobPage, JobView, Note, Owner, PageMark, Promoted, Pruned,
     Pulse, Purged, Put, QueueView, Reconciled, Registration, Retried, Revocation, ScheduleEntry, ScheduleMark,
-    ScheduleView, Schedules, Session, Settled, Settlement, WorkerView,
+    ScheduleView, Schedules, Session, Settled, Settlement, StoreLife, WorkerView,
 };
 use celeriac::{Fence, JobId, Outcome, QueueName, Record, Task, TaskName, Tasks, Timestamp, Worker};
 use celeriac_core::{Generation, Incarnation, Lease, Notes, ScheduleName};
@@ -133,7 +133,8 @@ impl Broker for Endless {
 
     async fn register(&self, worker: &Registration) -> Result<Session, BrokerError> {
         let incarnation = worker.incarnation.clone();
-        Ok(Session { incarnation, generation: Generation::new(1), lease: worker.lease })
+        let store = StoreLife::default();
+        Ok(Session { incarnation, generation: Generation::new(1), lease: worker.lease, store })
     }
 
     async fn reconcile(&self, _: &Session) -> Result<Reconciled, BrokerError> {

@@ -13,4 +13,5 @@ mod place;
 mod queue;
 mod result;
 mod schedule;
+mod torture;
 mod worker;

@@ -1,6 +1,6 @@
 //! A redis-server, a link to it that fails on order, and who works and waits at both ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use celeriac::{
@@ -21,6 +21,7 @@ pub(crate) struct Ledger {
     runs: watch::Sender<BTreeMap<String, u32>>,
     gate: watch::Sender<bool>,
     told: watch::Sender<BTreeMap<String, CancelReason>>,
+    ended: watch::Sender<BTreeSet<String>>,
 }
 
 /// Ends at once.
@@ -47,6 +48,9 @@ pub(crate) async fn stay(name: String, context: Context, ledger: State<Ledger>) 
         opened = gate.wait_for(|open| *open) => drop(opened.unwrap()),
         () = told => {}
     }
+    ledger.ended.send_modify(|ended| {
+        ended.insert(name.clone());
+    });
     Ok(name)
 }
 
@@ -79,6 +83,11 @@ impl Ledger {
     pub(crate) async fn has_begun(&self, name: &str, times: u32) {
         let begun = |runs: &BTreeMap<String, u32>| runs.get(name).is_some_and(|runs| *runs >= times);
         soon(self.runs.subscribe().wait_for(begun)).await.unwrap();
+    }
+
+    /// Waits until the handler of a job that stays has come to its end.
+    pub(crate) async fn has_ended(&self, name: &str) {
+        soon(self.ended.subscribe().wait_for(|ended| ended.contains(name))).await.unwrap();
     }
 
     /// Waits until the handler of this job was told to stop; says why.
@@ -160,6 +169,12 @@ impl Link {
     pub(crate) async fn counted(&self, name: &str) -> JobHandle<String> {
         self.straight.enqueue(count { name: name.into() }).await.unwrap()
     }
+}
+
+/// A command to a server, on a connection of its own.
+pub(crate) fn order(server: &RedisServer, words: &[&str]) -> redis::RedisResult<redis::Value> {
+    let mut connection = redis::Client::open(server.url().expose())?.get_connection()?;
+    redis::cmd(words[0]).arg(&words[1..]).query(&mut connection)
 }
 
 /// What a worker sends to keep its lease.

@@ -6,7 +6,12 @@
 #![expect(clippy::print_stdout, reason = "recovery times are shown to who asks for them, and asserted nowhere")]
 
 mod cuts;
+mod failover;
 mod link;
 mod lost;
 mod partitions;
+mod refusals;
+mod reset;
 mod slow;
+#[path = "../support/mod.rs"]
+mod support;

@@ -51,7 +51,7 @@ async fn jobs_whose_hand_out_was_never_read_run_again() {
     let order = linked.proxy.set(Rule::new(fetches, Fault::Vanish(Way::ToClient)));
     let victim = linked.victim();
     assert!(order.happened().await);
-    until_held(&linked.client, 5).await;
+    until_held(&linked.client, "default", 5).await;
     victim.kill();
     let killed = Instant::now();
     let _second = linked.bench.worker("second", &["-c", "8"]);

@@ -38,11 +38,12 @@ pub(crate) async fn attempts_and_losses(client: &Client, id: &JobId) -> (u32, u3
     (outcome.attempt, outcome.losses)
 }
 
-/// Waits until so many jobs of the store are held by workers.
-pub(crate) async fn until_held(client: &Client, count: u64) {
+/// Waits until so many jobs of a queue are held by workers.
+pub(crate) async fn until_held(client: &Client, queue: &str, count: u64) {
     let began = Instant::now();
     loop {
-        let held: u64 = client.broker().queues().await.unwrap().iter().map(|queue| queue.running).sum();
+        let queues = client.broker().queues().await.unwrap();
+        let held = queues.iter().find(|view| view.name.as_str() == queue).map_or(0, |view| view.running);
         if held == count {
             return;
         }

@@ -21,7 +21,7 @@ async fn two_workers_of_one_name_live_and_die_on_their_own(bench: Bench) {
     let ids = enqueue(&client, 2).await;
     let start = || bench.worker("twin", &["-c", "1"]);
     let twins = [start(), start()];
-    until_held(&client, 2).await;
+    until_held(&client, "default", 2).await;
     wait_for("both jobs to run", || (runs(&bench).len() == 2).then_some(()));
     let workers = client.broker().workers().await.unwrap();
     assert_eq!(workers.iter().map(|worker| worker.incarnation.worker_name()).collect::<Vec<_>>(), ["twin", "twin"]);

@@ -73,7 +73,7 @@ impl Bench {
         self.start_at(&self.url, name, command)
     }
 
-    fn start_at(&self, url: &str, name: &str, mut command: Command) -> Process {
+    pub(crate) fn start_at(&self, url: &str, name: &str, mut command: Command) -> Process {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
         command.current_dir(self.folder.path()).env("CELERIAC_BROKER", url).stdin(Stdio::null());
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();

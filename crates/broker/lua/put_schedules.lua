@@ -19,10 +19,10 @@ for at = 2, #ARGV, 4 do
   local name, owner, timetable, definition = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local value = owner .. '\n' .. timetable .. '\n' .. definition
   local kept = redis.call('HGET', schedules, name)
-  local kept_owner, kept_timetable = string.match(kept or '', '^([^\n]*)\n([^\n]*)\n')
+  local kept_owner, kept_timetable = parts_of(kept or '')
   local answer = 'U'
   if kept and kept_owner ~= owner then
-    answer = 'O' .. (kept_owner or '')
+    answer = 'O' .. kept_owner
   elseif kept ~= value then
     redis.call('HSET', schedules, name, value)
     local state = state_of(kept and redis.call('HGET', states, name), now)

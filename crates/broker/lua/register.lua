@@ -2,7 +2,7 @@
 -- PRECONDITION: the incarnation was never registered; a repeat is refused, because the first may have been condemned.
 -- KEYS: 1 worker, 2 workers, 3 leases, 4 lost, 5 meta.
 -- ARGV: 1 override, 2 incarnation, 3 ttl; then fields and values of the registration.
--- RETURNS: {done} or {again}.
+-- RETURNS: {done, life of the store} or {again}. The first to register in an empty store names its life.
 local worker = KEYS[1]
 local workers = KEYS[2]
 local leases = KEYS[3]
@@ -23,4 +23,5 @@ redis.call('HSET', worker, 'generation', '1', 'expires', whole(now + ttl), unpac
 redis.call('PEXPIRE', worker, whole(ttl))
 redis.call('ZADD', workers, whole(now + ttl), incarnation)
 redis.call('HSETNX', meta, 'format', '1')
-return {'done'}
+redis.call('HSETNX', meta, 'life', incarnation)
+return {'done', redis.call('HGET', meta, 'life')}

@@ -20,7 +20,7 @@ local answers, changed = {}, false
 for at = 4, #ARGV do
   local name, answer = ARGV[at], 0
   local kept = redis.call('HGET', schedules, name)
-  if kept and (any_owner == '1' or string.match(kept, '^([^\n]*)\n') == owner) then
+  if kept and (any_owner == '1' or parts_of(kept) == owner) then
     redis.call('HDEL', schedules, name)
     redis.call('HDEL', states, name)
     redis.call('ZREM', due, name)

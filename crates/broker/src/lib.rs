@@ -58,4 +58,4 @@ pub use schedules::{
 };
 pub use store_url::{StoreKind, StoreUrl};
 pub use views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
-pub use worker_session::{DEFAULT_LEASE, Holder, Pulse, Reconciled, Registration, Session};
+pub use worker_session::{DEFAULT_LEASE, Holder, Pulse, Reconciled, Registration, Session, StoreLife};

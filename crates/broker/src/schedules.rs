@@ -29,7 +29,8 @@ pub trait Schedules: Send + Sync {
     /// Pauses a schedule or resumes it; answers whether there is one. What would have occurred meanwhile is not caught up.
     async fn pause_schedule(&self, name: &ScheduleName, paused: bool) -> Result<bool, BrokerError>;
 
-    /// Schedules by name, at most `max` of those behind `after`, and [`MAX_SCHEDULES`].
+    /// Schedules by name, at most `max` of those behind `after`, and [`MAX_SCHEDULES`]. A name that no [`ScheduleName`] can be, which
+    /// somebody wrote into the store by hand, is left out with a warning in the log, and is never due.
     async fn schedules(&self, after: Option<&ScheduleName>, max: usize) -> Result<Vec<ScheduleView>, BrokerError>;
 
     /// One schedule.
@@ -40,7 +41,8 @@ pub trait Schedules: Send + Sync {
 
     /// Enqueues occurrences and moves their schedules on, each if it has not moved since it was read; at most [`MAX_SCHEDULES`] jobs.
     ///
-    /// A job whose id is in use is not enqueued again. A crash after it leaves them enqueued; a repeat answers [`Fired::Moved`].
+    /// A job whose id is in use is not enqueued again. A crash after it leaves them enqueued; a repeat answers [`Fired::Moved`], because
+    /// occurrences lie behind the last one: a firing with some that does not move its schedule on is [`BrokerError::Invalid`].
     async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError>;
 
     /// Waits until a schedule has been put, removed, paused or resumed since `mark`, at most `timeout`. Dropping it is safe.
@@ -109,7 +111,7 @@ pub struct ScheduleView {
     pub name: ScheduleName,
     /// Who keeps it.
     pub owner: Owner,
-    /// What it says; what cannot be read is a text of a newer version, and the error.
+    /// What it says, or why that cannot be read: a newer version wrote it, or somebody by hand. It stays as it is, and due.
     pub schedule: Result<Schedule, String>,
     /// Grows with each change.
     pub revision: u64,
@@ -204,7 +206,7 @@ pub struct Firing {
     pub revision: u64,
     /// Its last occurrence, as it was read.
     pub last: Timestamp,
-    /// Up to when its occurrences are dealt with hereby.
+    /// Up to when its occurrences are dealt with hereby; later than `last` if there are any.
     pub until: Timestamp,
     /// When it is due next; `None` if it never is again.
     pub next: Option<Timestamp>,
@@ -216,6 +218,33 @@ pub struct Firing {
     pub missed: u64,
     /// Whether to enqueue nothing while the job of the last occurrence has not ended.
     pub unless_unfinished: bool,
+}
+
+impl Firing {
+    /// What every store checks before it fires.
+    ///
+    /// # Errors
+    /// [`BrokerError::Invalid`] for more than [`MAX_SCHEDULES`] jobs, and for occurrences that would not move their schedule on.
+    pub fn check(firings: &[Self]) -> Result<(), BrokerError> {
+        check_count(firings.len().max(firings.iter().map(|firing| firing.jobs.len()).sum()))?;
+        let stays = |firing: &&Self| firing.until <= firing.last && (firing.missed > 0 || !firing.jobs.is_empty());
+        match firings.iter().find(stays) {
+            Some(Self { name, .. }) => {
+                Err(BrokerError::Invalid(format!("occurrences of {name} that are not behind its last one")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses more schedules or jobs than one call may touch.
+pub(crate) fn check_count(count: usize) -> Result<(), BrokerError> {
+    if count > MAX_SCHEDULES {
+        return Err(BrokerError::Invalid(format!(
+            "{count} schedules or jobs in one call; at most {MAX_SCHEDULES} are allowed"
+        )));
+    }
+    Ok(())
 }
 
 /// What became of a firing.

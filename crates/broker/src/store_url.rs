@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use celeriac_core::Namespace;
+use celeriac_core::{Namespace, excerpt};
 
 use crate::error::BrokerError;
 
@@ -68,15 +68,22 @@ impl FromStr for StoreUrl {
     type Err = BrokerError;
 
     fn from_str(text: &str) -> Result<Self, BrokerError> {
-        let (address, query) = text.split_once('?').map_or((text, ""), |(address, query)| (address, query));
+        let (address, query) = text.split_once('?').unwrap_or((text, ""));
+        if query.contains('@') {
+            // It may be a part of the password.
+            let text = "the store's URL has an @ behind a ?; in a user name or password, write the ? as %3F";
+            return Err(BrokerError::Invalid(text.to_owned()));
+        }
         let kind = if address.starts_with("redis://") || address.starts_with("rediss://") {
             StoreKind::Redis
         } else if address.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty()) {
             StoreKind::Sqlite
         } else {
-            let shown = redact(text);
+            let has_scheme = text.split_once("://").is_some_and(|(scheme, _)| !scheme.contains([':', '/', '@']));
+            let shown = if has_scheme { redact(text) } else { without_user(text) };
             return Err(BrokerError::Invalid(format!(
-                "{shown:?} names no store; write sqlite:PATH, redis://HOST:PORT or rediss://HOST:PORT"
+                "{:?} names no store; write sqlite:PATH, redis://HOST:PORT or rediss://HOST:PORT",
+                excerpt(&shown)
             )));
         };
         let mut namespace = Namespace::default();
@@ -87,7 +94,8 @@ impl FromStr for StoreUrl {
                 }
                 _ => {
                     return Err(BrokerError::Invalid(format!(
-                        "unknown option {pair:?} in the store's URL; there is ?prefix="
+                        "unknown option {:?} in the store's URL; there is ?prefix=",
+                        excerpt(pair)
                     )));
                 }
             }
@@ -104,6 +112,11 @@ fn redact(url: &str) -> String {
     format!("{scheme}://{user}:…@{host}")
 }
 
+/// What is no URL of a store may be one all the same, mistyped: nothing before an `@` is shown.
+fn without_user(text: &str) -> String {
+    text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, host)| format!("…@{host}"))
+}
+
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.with_query(&redact(&self.address)))
@@ -118,6 +131,8 @@ impl fmt::Debug for StoreUrl {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -142,6 +157,30 @@ mod tests {
     fn unknown_stores_and_options_are_refused_with_what_to_write() {
         for bad in ["", "sqlite:", "queue.db", "http://x", "redis://h?prefx=a", "redis://h?prefix=a b"] {
             assert!(bad.parse::<StoreUrl>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_read_as_it_is_told_or_refused_in_short(text in "(sqlite:|redis://|rediss://)?[a-z:@/?=&.]{0,20}(\\?prefix=[a-z]{0,9})?|\\PC{0,200}") {
+            match text.parse::<StoreUrl>() {
+                Ok(url) => prop_assert_eq!(url.expose().parse::<StoreUrl>().unwrap(), url),
+                Err(error) => prop_assert!(error.to_string().len() < 1000),
+            }
+        }
+
+        #[test]
+        fn no_part_of_a_password_is_ever_told(
+            scheme in "redis://|rediss://|redis:/|redis:|mysql://|",
+            password in ("[A-Z]{8}", "[!-/:-@]{1,3}", "[A-Z]{8}"),
+            rest in "(:[0-9]{1,5})?(/[0-9])?(\\?prefix=[a-z]{1,5})?",
+        ) {
+            let text = format!("{scheme}me:{}{}{}@host{rest}", password.0, password.1, password.2);
+            let said = match text.parse::<StoreUrl>() {
+                Ok(url) => format!("{url} {url:?}"),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            prop_assert!(!said.contains(&password.0) && !said.contains(&password.2), "{}", said);
         }
     }
 }

@@ -4,9 +4,11 @@ use std::fmt;
 
 use celeriac_core::{
     Fence, Headers, Incarnation, Incident, JobId, Outcome, Priority, QueueName, Record, State, TaskName, Timestamp,
-    UniqueKey,
+    UniqueKey, excerpt,
 };
 use serde_json::value::RawValue;
+
+use crate::error::BrokerError;
 
 /// A job, wherever it is in its life.
 #[derive(Debug, Clone)]
@@ -163,6 +165,13 @@ impl JobFilter {
 /// Where a page ended: what the next one is asked with. Each store has marks of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageMark(pub(crate) String);
+
+impl PageMark {
+    /// What is said of a mark that this store did not make.
+    pub(crate) fn refused(&self) -> BrokerError {
+        BrokerError::Invalid(format!("{:?} is no page mark", excerpt(&self.0)))
+    }
+}
 
 impl fmt::Display for PageMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

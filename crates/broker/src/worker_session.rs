@@ -1,5 +1,6 @@
 //! A worker as the store knows it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_core::{Fence, Generation, Incarnation, JobId, QueueName, TaskName, Timestamp};
@@ -26,6 +27,18 @@ pub struct Registration {
     pub lease: Duration,
 }
 
+/// One life of a store, which begins when it is empty. Another one at the same address says that everything in it is gone, or elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreLife(Arc<str>);
+
+impl StoreLife {
+    /// Takes the text that a store kept since it was empty.
+    #[must_use]
+    pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+}
+
 /// The right to fetch and settle: an incarnation on one of its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -35,6 +48,8 @@ pub struct Session {
     pub generation: Generation,
     /// The length of its leases.
     pub lease: Duration,
+    /// The life of the store in which it was registered. Always the same in a store that cannot be emptied while workers have it open.
+    pub store: StoreLife,
 }
 
 /// Who settles.

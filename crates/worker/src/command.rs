@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use celeriac_core::{MAX_ERROR_BYTES, MAX_PAYLOAD_BYTES, RetryPolicy, TaskError, TaskOptions};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -22,6 +23,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a job waits whose command said "not now".
 const NOT_NOW_DELAY: Duration = Duration::from_secs(10);
+
+/// How long a job waits whose command this worker cannot start for lack of descriptors, processes or memory. Running commands give theirs back
+/// when they end, and another worker may have some.
+const NO_ROOM_DELAY: Duration = Duration::from_secs(1);
 
 /// A task that runs a command for each job.
 ///
@@ -164,9 +169,18 @@ impl CommandTask {
             .env("CELERIAC_FENCE", context.fence().to_string())
             .env("CELERIAC_HEADERS", serde_json::to_string(context.headers()).unwrap_or_default())
             .envs(&self.environment);
-        let child =
-            command.spawn().map_err(|error| TaskError::retry(format!("cannot start {:?}: {error}", self.program)))?;
+        let child = command.spawn().map_err(|error| self.not_started(&error))?;
         Ok(ProcessGroup { child })
+    }
+
+    /// A worker that has no descriptor, process or memory left for one command more says "not now": that is no failure of the job.
+    fn not_started(&self, error: &std::io::Error) -> TaskError {
+        let lacks = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM];
+        if Errno::from_io_error(error).is_some_and(|errno| lacks.contains(&errno)) {
+            tracing::warn!(%error, program = self.program, "the command cannot be started now");
+            return TaskError::snooze(NO_ROOM_DELAY);
+        }
+        TaskError::retry(format!("cannot start {:?}: {error}", self.program))
     }
 }
 

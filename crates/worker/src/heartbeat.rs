@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::context::order;
 use crate::post::Post;
+use crate::session::SOON;
 use crate::stalls;
 
 /// How often the registration of an idle worker is renewed; it lives three times as long at least.
@@ -59,13 +60,16 @@ struct Beats {
     looked: Instant,
     /// Whether it was said that the lease may be lost.
     at_risk: bool,
+    /// Since when every beat is told that the session is lost.
+    session_lost: Option<Instant>,
 }
 
 impl Beats {
     fn new(post: Arc<Post>) -> Self {
         let sessions = post.session.watch();
         let now = Instant::now();
-        Self { post, sessions, broker: None, beaten: now, unknown: HashSet::new(), looked: now, at_risk: false }
+        let unknown = HashSet::new();
+        Self { post, sessions, broker: None, beaten: now, unknown, looked: now, at_risk: false, session_lost: None }
     }
 
     async fn run(mut self) {
@@ -162,7 +166,7 @@ impl Beats {
 
     fn answered(&mut self, sent: Instant, pulse: &Pulse) {
         self.beaten = sent;
-        self.at_risk = false;
+        (self.at_risk, self.session_lost) = (false, None);
         self.post.session.renewed(sent);
         if !pulse.held.is_empty() {
             self.post.session.lease_began();
@@ -193,7 +197,11 @@ impl Beats {
         self.broker = None;
         if matches!(error, BrokerError::SessionLost) {
             self.post.signals.attention.notify_one();
-            self.post.held.tell_all(order::STOP);
+            // Whoever mends the session ends what runs, or lets it go on if the store is another one. If nobody does, the main runtime is
+            // blocked.
+            if self.session_lost.get_or_insert_with(Instant::now).elapsed() >= SOON {
+                self.post.held.tell_all(order::STOP);
+            }
             return;
         }
         // Counted from the sending of the last answered renewal, on the monotonic clock: before the lease can have ended.

@@ -2,7 +2,7 @@
 //!
 //! Two things may have happened when a command failed: the connection was lost, then a *reconcile* opens a new generation and
 //! compares what the store lists with what runs; or the registration itself is gone, then everything that runs is lost and the
-//! worker registers under a new incarnation. Both happen under the gate, one at a time. An answer that was asked for in an older session
+//! worker registers under a new incarnation. If the store turns out to be another one, nobody else has what runs, and it goes on. Both happen under the gate, one at a time. An answer that was asked for in an older session
 //! counts no more: what it brings was handed back, or is lost.
 
 use std::collections::HashSet;
@@ -25,6 +25,8 @@ const HAND_BACK_BATCH: usize = 500;
 /// back in time after a restart of the store.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LONGEST: Duration = Duration::from_secs(1);
+/// How long what runs may go on after the registration has ended, until it is known whether somebody else may have it.
+pub(crate) const SOON: Duration = Duration::from_secs(2);
 
 /// The current session, and who may change it.
 pub(crate) struct SessionKeeper {
@@ -132,9 +134,7 @@ impl Post {
             // A new incarnation for each attempt: one whose answer was lost may still arrive and must not be confused with this one.
             let error = match self.broker.register(&self.registration()?).await {
                 Ok(session) => {
-                    self.progress.answered();
-                    tracing::info!(worker = %session.incarnation, store = %self.broker.describe(), "registered");
-                    self.session.set(session, &mut self.session.lock_over());
+                    self.enter(session);
                     return Ok(());
                 }
                 Err(error) if !error.is_transient() => return Err(error),
@@ -206,22 +206,53 @@ impl Post {
         }
     }
 
-    /// Everything that runs is lost; the worker begins a new life.
+    /// Begins a session under a new incarnation.
+    fn enter(&self, session: Session) {
+        self.progress.answered();
+        let store = self.broker.describe();
+        if self.is_in_another_store(&session) {
+            let running = self.held.len();
+            tracing::error!(
+                store,
+                running,
+                "the store was reset: it was emptied, or is another one; its jobs are gone, and the ends of running ones will be refused"
+            );
+        }
+        tracing::info!(worker = %session.incarnation, store, "registered");
+        self.session.set(session, &mut self.session.lock_over());
+    }
+
+    fn is_in_another_store(&self, session: &Session) -> bool {
+        self.session.current().is_some_and(|before| before.store != session.store)
+    }
+
+    /// The worker begins a new life. Everything that runs is lost: others may have it. Only if the store is another one nobody has, and
+    /// what runs goes on.
     async fn start_over(&self, backoff: &mut Backoff) -> Result<(), BrokerError> {
         if self.signals.end.is_cancelled() {
             return Err(BrokerError::SessionLost);
         }
-        let lost = {
-            let mut over = self.session.lock_over();
-            *over = true;
-            self.held.keep_only(&[])
-        };
+        *self.session.lock_over() = true;
+        // The store has just answered, so it is likely to do so again soon. Without a word from it, jobs are given up.
+        let first = tokio::time::timeout(SOON, self.broker.register(&self.registration()?)).await;
+        if let Ok(Ok(session)) = first {
+            if !self.is_in_another_store(&session) {
+                self.give_up();
+            }
+            self.enter(session);
+            return Ok(());
+        }
+        self.give_up();
+        self.register(backoff).await
+    }
+
+    fn give_up(&self) {
+        let lost = self.held.keep_only(&[]);
         (0..lost).for_each(|_| self.counters.lease_lost());
         tracing::warn!(
             jobs = lost,
             "LeaseLost: the registration has ended; running jobs are given up and the worker registers anew"
         );
-        self.register(backoff).await
     }
 
     /// Opens a new generation, compares, and hands back what this process does not know.

@@ -24,6 +24,9 @@ pub(crate) struct TortureArgs {
     /// Worker processes
     #[arg(long, value_name = "N", default_value = "4", value_parser = super::at_least_one::<NonZeroUsize>)]
     pub(crate) workers: NonZeroUsize,
+    /// Beat processes
+    #[arg(long, value_name = "N", default_value = "3", value_parser = super::at_least_one::<NonZeroUsize>)]
+    pub(crate) beats: NonZeroUsize,
     /// Jobs a second, from both producers together
     #[arg(long, value_name = "N", default_value = "100", value_parser = super::at_least_one::<NonZeroU32>)]
     pub(crate) rate: NonZeroU32,

@@ -31,7 +31,7 @@ const READERS: usize = 32;
 /// Keys of the namespace that may be there when every job has ended and no dead one is kept: registries, counters and what
 /// goes by itself. docs/redis-layout.md says of each how long it lives.
 #[cfg(feature = "redis")]
-const MAY_STAY: [&str; 14] = [
+const MAY_STAY: [&str; 15] = [
     "queues",
     "counts",
     "worker:",
@@ -46,12 +46,13 @@ const MAY_STAY: [&str; 14] = [
     "ctl:",
     "meta",
     "probe",
+    "schedules:changes",
 ];
 
 /// A store after the storm.
 pub(super) struct Aftermath<'a> {
     arena: &'a Arena,
-    store: Store,
+    pub(super) store: Store,
 }
 
 impl<'a> Aftermath<'a> {

@@ -44,7 +44,7 @@ pub(super) enum Rule {
     Unique,
     /// Nothing is left in the store that stands for no job.
     Leftover,
-    /// Every queue goes on after everything is healed.
+    /// Every queue, and the beats, go on after everything is healed.
     Silent,
     /// A process that is told to end does so in time.
     Straggler,
@@ -73,7 +73,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Violation> {
     unique_keys(&stories, &mut found);
     for (rule, texts) in [
         (Rule::Leftover, &evidence.leftovers),
-        (Rule::Silent, &evidence.silent_queues),
+        (Rule::Silent, &evidence.silent),
         (Rule::Straggler, &evidence.stragglers),
     ] {
         texts.iter().for_each(|text| found.add(rule, text.clone()));
@@ -257,7 +257,7 @@ impl Case<'_, '_> {
         match state {
             State::Dead if !doomed => self.object(Rule::Innocent, "it is dead without a reason"),
             State::Expired if !asked.expires => self.object(Rule::Innocent, "it has expired and could not"),
-            State::Revoked if self.story.revoked.is_empty() => {
+            State::Revoked if !self.story.revoking => {
                 self.object(Rule::Innocent, "it is revoked, and nobody revoked it");
             }
             State::Succeeded if matches!(asked.act, Act::Fail | Act::Abort) => {

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::aftermath::Aftermath;
 use super::arena::Arena;
+use super::beats::Beats;
 use super::cast::Slot;
 use super::checker::{Violation, check};
 use super::driver::Driver;
@@ -20,6 +21,7 @@ use crate::cli::args::{FaultKind, TortureArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{note, print, print_json};
 use crate::cli::run::Setting;
+use crate::cli::store::Store;
 
 /// How many producers there are.
 const PRODUCERS: u32 = 2;
@@ -70,6 +72,7 @@ fn show(
 /// The whole play, up to the evidence.
 async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure> {
     let (slots, links) = cast(settings, arena).await?;
+    let beats = Beats::begin(&Store::open_or_make(&arena.url()?).await?).await?;
     let mut driver = Driver::new(settings, arena, slots, links);
     let bar = progress(settings.time);
     driver
@@ -79,9 +82,10 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
         })
         .await?;
     bar.set_message("healed; waiting for the last jobs");
-    driver.dismiss(false).await;
-    driver.slots.retain(Slot::is_worker);
+    driver.dismiss(|role| matches!(role, Role::Produce { .. })).await;
     let aftermath = Aftermath::open(arena).await?;
+    let beats_are_silent = beats.sign_of_life(&aftermath.store).await?;
+    driver.dismiss(|role| role == Role::Beat).await;
     let quiet = aftermath.quiet(async |left| {
         bar.set_message(format!("healed; {left} jobs left"));
         driver.calm().await
@@ -89,7 +93,10 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     quiet.await?;
     let probes = arena.file("probes");
     let pen = Pen::open(&probes, "probe").map_err(|error| unreadable(&error))?;
-    let silent_queues = aftermath.silent_queues(&pen).await?;
+    let mut silent = aftermath.silent_queues(&pen).await?;
+    silent.extend(beats_are_silent);
+    beats.expect(&aftermath.store, &pen).await?;
+    beats.end(&aftermath.store).await?;
     let history = [arena.file("history"), probes];
     let history =
         history.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(&error))?;
@@ -97,18 +104,10 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     bar.set_message("reading how every job ended");
     let ends = aftermath.ends(&history).await?;
     let leftovers = aftermath.leftovers().await?;
-    driver.dismiss(true).await;
+    driver.dismiss(|_| true).await;
     bar.finish_and_clear();
     let ledger = read(&arena.file("ledger")).map_err(|error| unreadable(&error))?;
-    Ok(Evidence {
-        history,
-        ledger,
-        faults: driver.faults,
-        ends,
-        leftovers,
-        silent_queues,
-        stragglers: driver.stragglers,
-    })
+    Ok(Evidence { history, ledger, faults: driver.faults, ends, leftovers, silent, stragglers: driver.stragglers })
 }
 
 /// The slots, still empty, and the links of their processes.
@@ -116,7 +115,8 @@ async fn cast(settings: &Settings, arena: &Arena) -> Result<(Vec<Slot>, Links), 
     let producer = Role::Produce { rate: (settings.rate / PRODUCERS).max(1) };
     let workers = (1..=settings.workers).map(|number| (format!("worker-{number}"), Role::Work, "ledger"));
     let producers = (1..=PRODUCERS).map(|number| (format!("producer-{number}"), producer, "history"));
-    let cast: Vec<_> = workers.chain(producers).collect();
+    let beats = (1..=settings.beats).map(|number| (format!("beat-{number}"), Role::Beat, "history"));
+    let cast: Vec<_> = workers.chain(producers).chain(beats).collect();
     let links = Links::open(arena, settings, cast.len()).await?;
     let mut slots = Vec::new();
     for (place, (label, role, writes)) in cast.into_iter().enumerate() {

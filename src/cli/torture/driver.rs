@@ -8,6 +8,7 @@ use super::arena::Arena;
 use super::cast::Slot;
 use super::evidence::Fault;
 use super::links::Links;
+use super::order::Role;
 use super::plan::{Plan, Planned};
 use super::settings::{GRACE, Settings};
 use crate::cli::args::FaultKind;
@@ -104,11 +105,13 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Ends one kind of processes in order.
-    pub(super) async fn dismiss(&mut self, workers: bool) {
-        let chosen = |slot: &&mut Slot| slot.is_worker() == workers;
-        self.slots.iter_mut().filter(chosen).for_each(|slot| slot.signal(Signal::TERM));
-        for slot in self.slots.iter_mut().filter(|slot| slot.is_worker() == workers) {
+    /// Ends some of the processes in order; their slots stay empty.
+    pub(super) async fn dismiss(&mut self, chosen: impl Fn(Role) -> bool) {
+        let (mut leaving, staying) = std::mem::take(&mut self.slots).into_iter().partition(|slot| chosen(slot.role));
+        self.slots = staying;
+        let leaving: &mut Vec<Slot> = &mut leaving;
+        leaving.iter_mut().for_each(|slot| slot.signal(Signal::TERM));
+        for slot in leaving {
             let Some(name) = slot.name().map(str::to_owned) else { continue };
             match slot.end(GRACE + FAREWELL).await {
                 Some((_, status)) if status.success() => {}

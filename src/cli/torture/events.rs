@@ -92,7 +92,12 @@ impl Pen {
 
     /// Writes a line, whole or not at all: a process that is killed leaves no half of one.
     pub(super) fn write(&self, job: &str, event: Event) -> io::Result<()> {
-        let line = Line { at: monotonic_ns(), by: self.by.clone(), job: job.to_owned(), event };
+        self.write_at(monotonic_ns(), job, event)
+    }
+
+    /// Writes a line about another instant.
+    pub(super) fn write_at(&self, at: u64, job: &str, event: Event) -> io::Result<()> {
+        let line = Line { at, by: self.by.clone(), job: job.to_owned(), event };
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

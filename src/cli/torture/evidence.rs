@@ -20,8 +20,8 @@ pub(super) struct Evidence {
     pub(super) ends: BTreeMap<String, End>,
     /// What stands in the store beyond what may stay.
     pub(super) leftovers: Vec<String>,
-    /// Queues that did not run a job after everything was healed.
-    pub(super) silent_queues: Vec<String>,
+    /// Queues that did not run a job after everything was healed, and beats that did nothing.
+    pub(super) silent: Vec<String>,
     /// Processes that did not end in time after they were told to, or not as they should.
     pub(super) stragglers: Vec<String>,
 }
@@ -78,6 +78,8 @@ pub(super) struct Story<'e> {
     /// When the store had accepted it.
     pub(super) accepted: Option<u64>,
     pub(super) refused: bool,
+    /// Whether somebody set about to revoke it; the answer may be missing.
+    pub(super) revoking: bool,
     /// What was answered to revocations, and when.
     pub(super) revoked: Vec<(u64, Revoked)>,
     /// What waiting callers were told.
@@ -133,7 +135,8 @@ impl<'e> Story<'e> {
             }
             Event::Accepted => self.accepted = Some(line.at),
             Event::Refused => self.refused = true,
-            Event::InDoubt | Event::Revoking => {}
+            Event::InDoubt => {}
+            Event::Revoking => self.revoking = true,
             Event::Revoked { answer } => self.revoked.push((line.at, *answer)),
             Event::Told { state, attempt } => self.told.push((*state, *attempt)),
             Event::Began { attempt, fence } => self.begin(line, *attempt, *fence),

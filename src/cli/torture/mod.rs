@@ -2,7 +2,7 @@
 //! says whether every promise was kept.
 //!
 //! [`command`] leads from the arguments, checked in [`settings`], to the [`report`]. The [`arena`] is the store and the files, the [`cast`] the
-//! processes, each on a link of its own ([`links`]) and with its [`order`]; [`child`] is what they do, [`jobs`] what they do it with. The
+//! processes, each on a link of its own ([`links`]) and with its [`order`]; [`child`] is what they do, [`jobs`] what they do it with, [`beats`] what comes again and again. The
 //! [`driver`] inflicts the faults of the [`plan`]. Everybody writes down what happens ([`events`]). After the storm the [`aftermath`] waits for quiet and asks the store
 //! how each job ended; that is the [`evidence`], which the [`checker`] judges and [`timings`] counts.
 //!
@@ -11,6 +11,7 @@
 
 mod aftermath;
 mod arena;
+mod beats;
 mod cast;
 mod checker;
 mod child;

@@ -33,6 +33,7 @@ pub(super) struct Order {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Role {
     Work,
+    Beat,
     Produce {
         /// Jobs a second.
         rate: u32,

@@ -81,10 +81,11 @@ impl Report<'_> {
     pub(super) fn to_text(&self) -> String {
         let settings = self.settings;
         let mut text = format!(
-            "seed {}, {} of faults, {} workers, lease {}, on {}\n",
+            "seed {}, {} of faults, {} workers, {} beats, lease {}, on {}\n",
             settings.seed,
             words(settings.time),
             settings.workers,
+            settings.beats,
             words(settings.lease),
             self.store
         );

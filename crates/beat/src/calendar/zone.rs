@@ -39,9 +39,7 @@ impl Zone {
     /// [`TimetableError::UnknownZone`], with the names that look most like it.
     pub fn named(name: &str) -> Result<Self, TimetableError> {
         let unknown = || TimetableError::UnknownZone { name: name.to_owned(), nearest: nearest(name) };
-        // These directories of a machine hold the same zones once more, `right` with leap seconds, which no timestamp here has.
-        let is_variant = ["right/", "posix/"].iter().any(|variant| name.starts_with(variant));
-        let zone = if is_variant { None } else { TimeZone::get(name).ok() };
+        let zone = if is_of_the_machine(name) { None } else { TimeZone::get(name).ok() };
         let known = zone.filter(|zone| !zone.is_unknown() && zone.iana_name().is_some());
         known.map(Self).ok_or_else(unknown)
     }
@@ -58,6 +56,13 @@ impl Zone {
     }
 }
 
+/// Whether the database has this name and another machine may mean something else by it, or nothing: its own zone, the zone of installers, and
+/// the directories with all zones once more, `right` with the leap seconds that no timestamp here has.
+fn is_of_the_machine(name: &str) -> bool {
+    let alone = ["localtime", "posixrules", "Factory"].iter().any(|own| name.eq_ignore_ascii_case(own));
+    alone || ["right/", "posix/"].iter().any(|copies| name.to_ascii_lowercase().starts_with(copies))
+}
+
 /// The names that look most like this one, or whose last part does: whoever writes `berlin` means a city.
 fn nearest(wrong: &str) -> Vec<String> {
     if wrong.len() > MAX_MISSPELT_BYTES {
@@ -69,7 +74,7 @@ fn nearest(wrong: &str) -> Vec<String> {
         let last = name.rsplit('/').next().unwrap_or(&name);
         strsim::jaro_winkler(&wrong, &name).max(strsim::jaro_winkler(&wrong, last))
     };
-    let known = jiff::tz::db().available();
+    let known = jiff::tz::db().available().filter(|name| !is_of_the_machine(name.as_str()));
     let mut alike: Vec<_> = known.map(|name| (likeness(name.as_str()), name.as_str().to_owned())).collect();
     alike.retain(|(likeness, _)| *likeness >= ALIKE);
     alike

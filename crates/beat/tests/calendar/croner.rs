@@ -26,7 +26,8 @@ fn in_croner(fields: &Fields) -> Cron {
 /// than one number. It differs only where a clock is shifted.
 fn is_fixed_here_only(fields: &Fields) -> bool {
     let single = |field: &str| field.bytes().all(|byte| byte.is_ascii_digit());
-    !Named::by(fields).interval && !(single(&fields.minute) && single(&fields.hour))
+    let named_singly = single(&fields.minute) && single(&fields.hour);
+    !named_singly && !Named::by(fields).interval
 }
 
 /// The longest gap that croner looks across.

@@ -29,6 +29,8 @@ fn a_fixed_time_in_a_gap_comes_when_the_gap_is_over() {
 fn a_fixed_time_shown_twice_comes_the_first_time() {
     let found = shown("30 2 * * *", "Europe/Berlin", "2026-10-24T00:00:00Z", "2026-10-27T00:00:00Z");
     assert_eq!(found, ["24 02:30 +02:00", "25 02:30 +02:00", "26 02:30 +01:00"]);
+    let found = shown("0,30 2,3 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z");
+    assert_eq!(found, ["25 02:00 +02:00", "25 02:30 +02:00", "25 03:00 +01:00", "25 03:30 +01:00"]);
     let second_pass = instant("2026-10-25T01:05:00Z");
     let next = timetable("30 2 * * *", "Europe/Berlin").next_after(second_pass);
     assert_eq!(next, Some(instant("2026-10-26T01:30:00Z")), "asked between the two, it is over");
@@ -151,6 +153,15 @@ fn the_latest_after_a_week_of_outage_needs_no_walk() {
     let three = ["2026-03-12T11:58:00Z", "2026-03-12T11:59:00Z", "2026-03-12T12:00:00Z"].map(instant);
     assert_eq!(minutely.latest_between(stopped, back, 3), three);
     assert_eq!(minutely.occurrences_between(stopped, back).count(), 7 * 24 * 60);
+}
+
+/// Names of the machine's own choice would mean something else on the next machine.
+#[test]
+fn the_zone_of_the_machine_is_no_zone() {
+    for name in ["localtime", "LocalTime", "posixrules", "Factory", "Local", ""] {
+        let zone = Zone::named(name);
+        assert!(zone.is_err(), "{name:?} is {zone:?}");
+    }
 }
 
 #[test]

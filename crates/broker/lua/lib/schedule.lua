@@ -1,4 +1,11 @@
--- The state of a schedule in `schedules:state`, numbers with spaces between, and the id of its last job behind them.
+-- What is stored of a schedule: its value in `schedules`, and its state in `schedules:state`, numbers with spaces between and the id of
+-- its last job behind them.
+
+-- The owner and the timetable in a value of `schedules`. What no celeriac wrote is kept by people.
+local function parts_of(value)
+  local owner, timetable = string.match(value, '^([^\n]*)\n([^\n]*)\n')
+  return owner or '', timetable
+end
 
 -- A schedule that begins now.
 local function new_state(now)

@@ -103,6 +103,7 @@ macro_rules! conformance_suite {
             }
             sessions {
                 a_worker_is_listed_while_it_is_registered
+                all_sessions_are_of_one_life_of_the_store
                 each_worker_is_listed_with_its_jobs
                 nothing_is_done_without_a_registration
                 an_older_generation_can_neither_fetch_nor_settle
@@ -229,6 +230,8 @@ macro_rules! conformance_suite {
                 what_is_due_comes_in_portions
                 a_schedule_may_have_no_next_occurrence
                 an_occurrence_is_skipped_while_the_one_before_is_unfinished
+                occurrences_lie_behind_the_last_one
+                calls_about_schedules_are_bounded
                 several_occurrences_are_enqueued_at_once
                 a_taken_unique_key_skips_an_occurrence
                 schedules_are_listed_by_name

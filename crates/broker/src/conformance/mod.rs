@@ -34,6 +34,7 @@ pub use context::{
     Context, Fixture, Outcome, delayed, expect_session_lost, given, job, job_of, queue_name, seconds, task_name,
     unregistered, with_payload, within,
 };
+pub use schedules::{firing_at, schedule_entry};
 pub use worker::{
     Load, TestWorker, death, death_kept, hand_back, lost, parking, registration, request, retry, revocation,
     settlement, success, success_kept,

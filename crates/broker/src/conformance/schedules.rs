@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::context::{Context, Outcome, queue_name, seconds, task_name, within};
 use super::worker::{death, revocation, success};
-use crate::{Fired, Firing, Owner, Put, Revocation, ScheduleEntry, ScheduleView};
+use crate::{Fired, Firing, MAX_SCHEDULES, Owner, Put, Revocation, ScheduleEntry, ScheduleView};
 
 fn name(text: &str) -> ScheduleName {
     ScheduleName::new(text).expect("the suite uses valid names")
@@ -26,6 +26,12 @@ fn entry(text: &str, owner: Owner, timetable: &str) -> ScheduleEntry {
     ScheduleEntry { name: name(text), owner, schedule: schedule(timetable) }
 }
 
+/// A schedule that people keep. Its jobs go to the queue `q`.
+#[must_use]
+pub fn schedule_entry(text: &str, timetable: &str) -> ScheduleEntry {
+    entry(text, Owner::Hand, timetable)
+}
+
 /// Puts a schedule that people keep, and answers how the store shows it.
 async fn put(context: &Context, text: &str) -> Result<ScheduleView, crate::BrokerError> {
     let answers = context.broker.put_schedules(&[entry(text, Owner::Hand, "every 1m")]).await?;
@@ -37,9 +43,9 @@ async fn get(context: &Context, text: &str) -> Result<ScheduleView, crate::Broke
     Ok(context.broker.schedule(&name(text)).await?.unwrap_or_else(|| panic!("no schedule {text}")))
 }
 
-/// The occurrence of now, and the next one a minute later.
-fn firing(context: &Context, view: &ScheduleView) -> Firing {
-    let now = context.now();
+/// The occurrence of now, and the next one a minute later, as a beat would fire it that has read this.
+#[must_use]
+pub fn firing_at(view: &ScheduleView, now: Timestamp) -> Firing {
     Firing {
         name: view.name.clone(),
         revision: view.revision,
@@ -51,6 +57,17 @@ fn firing(context: &Context, view: &ScheduleView) -> Firing {
         missed: 0,
         unless_unfinished: false,
     }
+}
+
+fn firing(context: &Context, view: &ScheduleView) -> Firing {
+    firing_at(view, context.now())
+}
+
+/// Puts a schedule, and lets a second go by.
+async fn put_before(context: &Context, text: &str) -> Result<ScheduleView, crate::BrokerError> {
+    let view = put(context, text).await?;
+    context.advance(seconds(1));
+    Ok(view)
 }
 
 async fn fire(context: &Context, firing: &Firing) -> Result<Fired, crate::BrokerError> {
@@ -215,7 +232,7 @@ pub async fn what_is_due_comes_in_portions(context: Context) -> Outcome {
 
 /// A schedule that never comes again is kept, and never due.
 pub async fn a_schedule_may_have_no_next_occurrence(context: Context) -> Outcome {
-    let mut order = firing(&context, &put(&context, "s").await?);
+    let mut order = firing(&context, &put_before(&context, "s").await?);
     order.next = None;
     assert_eq!(fire(&context, &order).await?, Fired::Done);
     context.advance(seconds(1000));
@@ -254,6 +271,48 @@ pub async fn an_occurrence_is_skipped_while_the_one_before_is_unfinished(context
     occur(Fired::Done).await?;
     let view = get(&context, "s").await?;
     assert_eq!((view.fired, view.skipped), (5, 3));
+    Ok(())
+}
+
+/// Occurrences that would not move their schedule on could be fired again and again: nobody could know the second call.
+pub async fn occurrences_lie_behind_the_last_one(context: Context) -> Outcome {
+    let view = put(&context, "s").await?;
+    let order = firing(&context, &view);
+    let missed = Firing { jobs: Vec::new(), missed: 1, ..order.clone() };
+    for invalid in [order.clone(), missed] {
+        let answer = context.broker.fire(&[invalid]).await;
+        assert!(matches!(answer, Err(crate::BrokerError::Invalid(_))), "{answer:?}");
+    }
+    assert_eq!((get(&context, "s").await?, context.queue("q").await?.ready), (view, 0));
+    assert_eq!(fire(&context, &Firing { jobs: Vec::new(), ..order }).await?, Fired::Done, "none need no instant");
+    Ok(())
+}
+
+/// No call touches more than 500 schedules or jobs.
+pub async fn calls_about_schedules_are_bounded(context: Context) -> Outcome {
+    let many = || (0..=MAX_SCHEDULES).map(|number| entry(&format!("s{number}"), Owner::Hand, "every 1m"));
+    let entries: Vec<_> = many().collect();
+    let names: Vec<_> = many().map(|entry| entry.name).collect();
+    let refused = |answer: Result<(), crate::BrokerError>| {
+        assert!(matches!(answer, Err(crate::BrokerError::Invalid(_))), "{answer:?}");
+    };
+    refused(context.broker.put_schedules(&entries).await.map(drop));
+    for some in entries.chunks(MAX_SCHEDULES) {
+        context.broker.put_schedules(some).await?;
+    }
+    refused(context.broker.remove_schedules(&names, None).await.map(drop));
+    assert_eq!(context.broker.schedules(None, usize::MAX).await?.len(), MAX_SCHEDULES);
+    let due = context.broker.due_schedules(usize::MAX).await?;
+    assert_eq!((due.due.len(), due.next), (MAX_SCHEDULES, Some(context.now())));
+    context.advance(seconds(1));
+    let mut order = firing(&context, &due.due[0]);
+    order.jobs = (0..=MAX_SCHEDULES as u64)
+        .map(|age| schedule("every 1m").job(&order.name, context.now().after(seconds(age))))
+        .collect();
+    refused(context.broker.fire(std::slice::from_ref(&order)).await.map(drop));
+    order.jobs.truncate(MAX_SCHEDULES);
+    assert_eq!(fire(&context, &order).await?, Fired::Done);
+    assert_eq!(context.queue("q").await?.ready, MAX_SCHEDULES as u64);
     Ok(())
 }
 
@@ -339,6 +398,7 @@ pub async fn a_change_ends_the_wait_of_every_beat(context: Context) -> Outcome {
         within(context.broker.wait_for_schedules(&mark, seconds(3600))).await?;
     }
     let mark = context.broker.due_schedules(1).await?.mark;
+    context.advance(seconds(1));
     fire(&context, &firing(&context, &view)).await?;
     assert_eq!(context.broker.due_schedules(1).await?.mark, mark);
     context.broker.wait_for_schedules(&mark, Duration::from_millis(20)).await
@@ -346,7 +406,7 @@ pub async fn a_change_ends_the_wait_of_every_beat(context: Context) -> Outcome {
 
 /// Far instants and full counters are kept as they are.
 pub async fn far_instants_of_a_schedule_are_kept(context: Context) -> Outcome {
-    let mut order = firing(&context, &put(&context, "s").await?);
+    let mut order = firing(&context, &put_before(&context, "s").await?);
     (order.until, order.next, order.missed) = (context.now(), Some(Timestamp::MAX), 1 << 40);
     fire(&context, &order).await?;
     let view = get(&context, "s").await?;

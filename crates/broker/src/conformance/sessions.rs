@@ -41,6 +41,14 @@ pub async fn each_worker_is_listed_with_its_jobs(context: Context) -> Outcome {
     Ok(())
 }
 
+/// Every registration, and every reconcile, says the same life of the store.
+pub async fn all_sessions_are_of_one_life_of_the_store(context: Context) -> Outcome {
+    let (one, other) = (context.worker().await?, context.worker().await?);
+    assert_eq!(one.session.store, other.session.store);
+    assert_eq!(context.broker.reconcile(&one.session).await?.session.store, one.session.store);
+    Ok(())
+}
+
 /// Nobody fetches, settles, beats or reconciles without a registration.
 pub async fn nothing_is_done_without_a_registration(context: Context) -> Outcome {
     let id = context.enqueue_one(job("q")).await?;

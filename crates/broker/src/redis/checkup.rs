@@ -83,7 +83,7 @@ mod tests {
     use std::path::Path;
 
     /// What no script may run, or what is asked for on purpose although it may be refused.
-    const BESIDE_THE_PROBE: [&str; 5] = ["BLPOP", "CONFIG", "EVALSHA", "INFO", "PING"];
+    const BESIDE_THE_PROBE: [&str; 6] = ["BLPOP", "CONFIG", "EVALSHA", "INFO", "PING", "TYPE"];
 
     /// The words that stand behind `before` and in front of `after`, in all files of a folder.
     fn words(folder: &Path, before: &str, after: char) -> BTreeSet<String> {

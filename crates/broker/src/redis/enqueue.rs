@@ -138,6 +138,7 @@ fn answer(mut reply: Reply, jobs: usize) -> Result<BatchAnswer, BrokerError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use std::time::Duration;
 
     use celeriac_core::{JobId, TaskName, Timestamp, UniqueKey};
@@ -159,5 +160,17 @@ mod tests {
         urgent.record.options.unique = UniqueKey::new("key").ok();
         assert_eq!(plan(&urgent, &mut targets), "1.2+1000!~");
         assert_eq!(plan(&job(Start::At(Timestamp::from_millis(7)), IdOrigin::Generated), &mut targets), "1.1@7");
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_to_a_batch_is_read_or_refused(values in prop::collection::vec(crate::redis::replies::tests::values(), 0..4), letters in "[AIUx]{0,5}", holders in "[a-z ]{0,9}", jobs in 0usize..5) {
+            let bulk = |text: &str| redis::Value::BulkString(text.as_bytes().to_vec());
+            let fitting = redis::Value::Array(vec![bulk("applied"), bulk(&letters), bulk(&holders)]);
+            for value in [redis::Value::Array(values), fitting] {
+                let Ok(reply) = Reply::new(value) else { continue };
+                let _ = answer(reply, jobs);
+            }
+        }
     }
 }

@@ -198,9 +198,37 @@ impl Keys {
     }
 }
 
+/// The type of a key, in the words of the server's `TYPE`; `None` for a text that is no key of a namespace.
+pub(super) fn type_of(key: &str) -> Option<&'static str> {
+    let (_, name) = key.strip_prefix('{')?.split_once("}:")?;
+    Some(match name.split_once(':').map_or(name, |(first, _)| first) {
+        "schedules" if name == "schedules:due" => "zset",
+        "schedules" if name == "schedules:changes" => "stream",
+        "parked" if name == "parked" => "set",
+        "jobs" | "queues" | "counts" | "unique" | "revoked" | "ends" | "meta" | "schedules" => "hash",
+        "running" | "worker" | "notes" | "producer" => "hash",
+        "scheduled" | "workers" | "leases" | "lost" | "dead" | "burials" | "unreadable" | "parked" => "zset",
+        "q" | "wake" | "ctl" | "orders" | "ended" => "list",
+        "keeps" => "set",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_type_of_a_key_is_that_in_the_table() {
+        let table = include_str!("../../../../docs/redis-layout.md");
+        let rows = table.lines().skip_while(|line| !line.starts_with("| key |")).skip(2);
+        for line in rows.take_while(|line| line.starts_with('|')) {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let key = format!("{{shop}}:{}", cells[1].trim_matches('`'));
+            assert_eq!(type_of(&key), Some(cells[2].replace("sorted set", "zset").as_str()), "{key}");
+        }
+        assert_eq!([type_of("jobs"), type_of("{\"n\": 1}:x"), type_of("{shop}:else")], [None; 3]);
+    }
 
     #[test]
     fn all_keys_of_a_namespace_share_one_hash_tag() {

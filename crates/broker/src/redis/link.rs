@@ -12,6 +12,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionIn
 use tokio::sync::Mutex;
 
 use super::errors;
+use super::foreign;
 use super::replies::Reply;
 use super::script::Call;
 use crate::error::BrokerError;
@@ -70,6 +71,15 @@ pub(super) fn config() -> AsyncConnectionConfig {
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
 }
 
+/// Sends commands in one round trip. Of those that the server refuses the first answers for all: redis-rs would hide its code in a list.
+pub(super) async fn query_all(
+    pipeline: &Pipeline,
+    connection: &mut impl redis::aio::ConnectionLike,
+) -> Result<Vec<Value>, RedisError> {
+    let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+    answers.into_iter().map(Value::extract_error).collect()
+}
+
 #[derive(Debug, Default)]
 struct State {
     open: Option<MultiplexedConnection>,
@@ -102,14 +112,14 @@ impl Link {
     pub(super) async fn command(&self, command: &Cmd) -> Result<Value, BrokerError> {
         let (mut connection, number) = self.connection().await?;
         let answer = command.query_async(&mut connection).await;
-        self.judge(answer, number).await
+        foreign::named(self.judge(answer, number).await, [command], &mut connection).await
     }
 
     /// Runs commands in one round trip and answers their values.
     pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
         let (mut connection, number) = self.connection().await?;
-        let answer: Result<Vec<Value>, RedisError> = pipeline.query_async(&mut connection).await;
-        self.judge(answer, number).await
+        let answer = query_all(pipeline, &mut connection).await;
+        foreign::named(self.judge(answer, number).await, pipeline.cmd_iter(), &mut connection).await
     }
 
     /// Runs a command that the server answers after `wait` at the latest. Dropping it closes the connection.
@@ -141,14 +151,14 @@ impl Link {
         let mut abandoned = Abandoned { link: Some(self), number };
         let answers = call.run_behind(command, &mut connection).await;
         abandoned.link = None;
-        Reply::new(self.judge(answers, number).await?)
+        Reply::new(foreign::named(self.judge(answers, number).await, [call.command()], &mut connection).await?)
     }
 
     /// Runs a script.
     pub(super) async fn call(&self, call: &Call) -> Result<Reply, BrokerError> {
         let (mut connection, number) = self.connection().await?;
         let answer = call.run(&mut connection).await;
-        Reply::new(self.judge(answer, number).await?)
+        Reply::new(foreign::named(self.judge(answer, number).await, [call.command()], &mut connection).await?)
     }
 
     /// Leaves a connection, if it is still the one in use.

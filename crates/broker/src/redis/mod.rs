@@ -12,6 +12,7 @@ mod diagnosis;
 mod enqueue;
 mod errors;
 mod fetch;
+mod foreign;
 mod inspect;
 mod keys;
 mod link;

@@ -35,17 +35,35 @@ impl RedisBroker {
 
     pub(super) async fn read_notes(&self, id: &JobId) -> Result<Notes, BrokerError> {
         let value = self.pool.command(redis::cmd("HGETALL").arg(self.keys.notes(id))).await?;
-        let mut fields: HashMap<String, String> = read(value)?;
-        let mut notes = Notes::default();
-        let progress = fields.remove("progress").and_then(|json| serde_json::from_str::<Progress>(&json).ok());
-        let count: usize = fields.remove("lines").and_then(|count| count.parse().ok()).unwrap_or_default();
-        let oldest = count.saturating_sub(MAX_LOG_LINES) + 1;
-        let lines = (oldest..=count).filter_map(|number| {
-            let line = fields.get(&(number % MAX_LOG_LINES).to_string())?;
-            let (at, text) = line.split_once(' ')?;
-            Some(LogLine::new(Timestamp::from_millis(at.parse().ok()?), text))
-        });
-        notes.add(progress, lines);
-        Ok(notes)
+        Ok(notes_of(read(value)?))
+    }
+}
+
+/// What the fields of a job's hash say. What cannot be read is left out.
+fn notes_of(mut fields: HashMap<String, String>) -> Notes {
+    let mut notes = Notes::default();
+    let progress = fields.remove("progress").and_then(|json| serde_json::from_str::<Progress>(&json).ok());
+    let count: usize = fields.remove("lines").and_then(|count| count.parse().ok()).unwrap_or_default();
+    let oldest = count.saturating_sub(MAX_LOG_LINES) + 1;
+    let lines = (oldest..=count).filter_map(|number| {
+        let line = fields.get(&(number % MAX_LOG_LINES).to_string())?;
+        let (at, text) = line.split_once(' ')?;
+        Some(LogLine::new(Timestamp::from_millis(at.parse().ok()?), text))
+    });
+    notes.add(progress, lines);
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_fields_panic(fields in prop::collection::hash_map("progress|lines|[0-9]{1,2}", "[0-9]{1,20}|[0-9]{1,20} .{0,9}|\\PC{0,20}", 0..9)) {
+            prop_assert!(notes_of(fields).lines.len() <= MAX_LOG_LINES);
+        }
     }
 }

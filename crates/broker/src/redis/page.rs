@@ -42,20 +42,19 @@ impl Mark {
         let parts: Vec<_> = mark.0.splitn(4, ',').collect();
         match parts.as_slice() {
             [place, list, score, id] => match (list.parse(), score.parse()) {
-                (Ok(list), Ok(score)) => Ok(Self { place: (*place).to_owned(), list, score, id: (*id).to_owned() }),
-                _ => Err(no_mark(mark)),
+                // No instant is later than the last one, and no list is so long.
+                (Ok(list), Ok(score)) if score <= Timestamp::MAX.as_millis() => {
+                    Ok(Self { place: (*place).to_owned(), list, score, id: (*id).to_owned() })
+                }
+                _ => Err(mark.refused()),
             },
-            _ => Err(no_mark(mark)),
+            _ => Err(mark.refused()),
         }
     }
 
     fn written(&self) -> PageMark {
         PageMark(format!("{},{},{},{}", self.place, self.list, self.score, self.id))
     }
-}
-
-fn no_mark(mark: &PageMark) -> BrokerError {
-    BrokerError::Invalid(format!("{mark} is no page mark"))
 }
 
 /// Which way a sorted set is read.
@@ -235,6 +234,7 @@ fn add(look: &mut Look<'_>, view: JobView) {
 #[cfg(test)]
 mod tests {
     use celeriac_core::JobId;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -244,6 +244,19 @@ mod tests {
         assert_eq!(Mark::read(&mark.written()).unwrap(), mark);
         for bad in ["", "x", "a,b,c,d", "1,2,3"] {
             assert!(Mark::read(&PageMark(bad.to_owned())).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_mark_is_what_a_page_wrote_or_is_refused(text in "[a-z]{0,5},[0-9]{1,20},([0-9]{1,20}|18446744073709551[56][0-9]{2}),[a-z]{0,5}|\\PC{0,80}") {
+            match Mark::read(&PageMark(text)) {
+                Ok(mark) => {
+                    prop_assert_eq!(&Mark::read(&mark.written()).unwrap(), &mark);
+                    prop_assert!(mark.score.checked_add(CHUNK as u64).is_some());
+                }
+                Err(error) => prop_assert!(error.to_string().len() < 1000),
+            }
         }
     }
 }

@@ -78,6 +78,8 @@ fn claimed_queue(bytes: &[u8]) -> Option<QueueName> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use celeriac_core::TaskName;
 
@@ -96,5 +98,12 @@ mod tests {
         bytes[12] = b'9';
         assert!(matches!(Stored::decode(&id, bytes), Stored::Unreadable(name) if name == queue));
         assert!(matches!(Stored::decode(&id, b"x".to_vec()), Stored::Unreadable(name) if name.is_default()));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_are_no_record_have_a_queue_all_the_same(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Stored::decode(&JobId::new("job").unwrap(), bytes).queue();
+        }
     }
 }

@@ -7,6 +7,7 @@ use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType}
 use redis::{Cmd, Pipeline, RedisError, Value};
 
 use super::errors;
+use super::foreign;
 use super::link::{self, Target};
 use super::replies::Reply;
 use super::script::Call;
@@ -33,7 +34,7 @@ impl ReadPool {
     pub(super) async fn command(&self, command: &Cmd) -> Result<Value, BrokerError> {
         let mut connection = self.connection().await?;
         let answer = command.query_async(&mut connection).await;
-        self.judge(answer, connection)
+        self.judge(answer, connection, [command]).await
     }
 
     /// Runs commands in one round trip and answers their values.
@@ -42,15 +43,15 @@ impl ReadPool {
             return Ok(Vec::new());
         }
         let mut connection = self.connection().await?;
-        let answer = pipeline.query_async(&mut connection).await;
-        self.judge(answer, connection)
+        let answer = link::query_all(pipeline, &mut connection).await;
+        self.judge(answer, connection, pipeline.cmd_iter()).await
     }
 
     /// Runs a script.
     pub(super) async fn call(&self, call: &Call) -> Result<Reply, BrokerError> {
         let mut connection = self.connection().await?;
         let answer = call.run(&mut connection).await;
-        Reply::new(self.judge(answer, connection)?)
+        Reply::new(self.judge(answer, connection, [call.command()]).await?)
     }
 
     fn pool(&self) -> Result<&Pool, BrokerError> {
@@ -77,14 +78,22 @@ impl ReadPool {
         })
     }
 
-    fn judge<T>(&self, answer: Result<T, RedisError>, connection: Connection) -> Result<T, BrokerError> {
-        answer.map_err(|error| {
-            let failure = errors::of_command(&self.target.store, error);
-            if failure.leave {
-                // The pool would hand it out again: its own check, a PING, passes on a demoted primary too.
-                drop(Connection::take(connection));
-            }
-            failure.error
-        })
+    async fn judge<T>(
+        &self,
+        answer: Result<T, RedisError>,
+        mut connection: Connection,
+        commands: impl IntoIterator<Item = &Cmd>,
+    ) -> Result<T, BrokerError> {
+        let error = match answer {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let failure = errors::of_command(&self.target.store, error);
+        if failure.leave {
+            // The pool would hand it out again: its own check, a PING, passes on a demoted primary too.
+            drop(Connection::take(connection));
+            return Err(failure.error);
+        }
+        foreign::named(Err(failure.error), commands, &mut connection).await
     }
 }

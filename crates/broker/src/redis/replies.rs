@@ -46,8 +46,11 @@ pub(super) struct Reply {
     values: VecDeque<Value>,
 }
 
+/// The most characters that a complaint repeats of an answer, which may be a record of a megabyte.
+const REPEATED: usize = 200;
+
 fn odd(detail: &dyn Display) -> BrokerError {
-    BrokerError::Corrupt { what: "an answer", detail: detail.to_string() }
+    BrokerError::Corrupt { what: "an answer", detail: detail.to_string().chars().take(REPEATED).collect() }
 }
 
 /// A value of a command's answer.
@@ -135,11 +138,13 @@ pub(super) fn decode_end(id: &JobId, bytes: &[u8], now: Timestamp) -> Result<Opt
 /// The answer of `TIME`.
 pub(super) fn read_time(value: Value) -> Result<Timestamp, BrokerError> {
     let (seconds, micros): (u64, u64) = read(value)?;
-    Ok(Timestamp::from_millis(seconds * 1000 + micros / 1000))
+    Ok(Timestamp::from_millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn text(text: &str) -> Value {
@@ -161,5 +166,62 @@ mod tests {
     fn an_unknown_word_is_an_error() {
         assert!(Reply::new(Value::Array(vec![text("maybe")])).is_err());
         assert!(Reply::new(Value::Nil).is_err());
+    }
+
+    /// Anything that a server may send, with the words of scripts among it.
+    pub(in crate::redis) fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            Just(Value::Okay),
+            any::<i64>().prop_map(Value::Int),
+            any::<f64>().prop_map(Value::Double),
+            any::<bool>().prop_map(Value::Boolean),
+            ".{0,9}".prop_map(Value::SimpleString),
+            "done|applied|again|gap|session-lost|not-held|0|1|18446744073709551615|".prop_map(|word| text(&word)),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::BulkString),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                4 => prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+                1 => prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Set),
+                1 => prop::collection::vec((inner.clone(), inner), 0..3).prop_map(Value::Map),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(
+            values in prop::collection::vec(values(), 0..6),
+            time: (u64, u64),
+            readers in prop::collection::vec(0..9, 0..6),
+        ) {
+            let _ = read_time(Value::Array(values.clone()));
+            let _ = read_time(Value::Array(vec![text(&time.0.to_string()), text(&time.1.to_string())]));
+            let said = [Reply::new(Value::Array(values.clone())).err(), values.first().cloned().and_then(|value| Reply::new(value).err())];
+            let Ok(mut reply) = Reply::new(Value::Array([vec![text("done")], values].concat())) else { panic!("done is a word") };
+            let mut errors: Vec<BrokerError> = said.into_iter().flatten().collect();
+            for reader in readers {
+                errors.extend(match reader {
+                    0 => reply.instant().err(),
+                    1 => reply.maybe_instant().err(),
+                    2 => reply.maybe_number().err(),
+                    3 => reply.pairs::<String, Vec<u8>>().err(),
+                    4 => reply.held().err(),
+                    5 => reply.take::<String>().err(),
+                    6 => reply.take::<bool>().err(),
+                    7 => reply.take::<Vec<Value>>().err(),
+                    _ => reply.part().map(|part| reply = part).err(),
+                });
+            }
+            for error in errors {
+                prop_assert!(error.to_string().len() < 1000, "{}", error);
+            }
+        }
+
+        #[test]
+        fn no_kept_end_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = decode_end(&JobId::new("a").unwrap(), &bytes, Timestamp::default());
+        }
     }
 }

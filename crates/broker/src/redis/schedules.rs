@@ -2,6 +2,7 @@
 //!
 //! The stream is what beats wait for: every one of them reads the entry, and one that was away reads it when it comes back.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,12 +10,13 @@ use celeriac_core::{JobId, QueueName, Record, Schedule, ScheduleName, State, Tim
 use redis::Value;
 
 use super::places::Places;
-use super::replies::{job_id, read};
+use super::replies::read;
 use super::script::{self, Call};
 use super::store::RedisBroker;
 use crate::error::BrokerError;
 use crate::schedules::{
     DueSchedules, Fired, Firing, MAX_SCHEDULES, Owner, Put, ScheduleEntry, ScheduleMark, ScheduleView, Schedules,
+    check_count,
 };
 
 /// A longer wait is several; 0 would be for ever.
@@ -33,39 +35,40 @@ impl RedisBroker {
     }
 
     /// The schedules of these names that are there, in their order.
-    async fn views(&self, names: &[String]) -> Result<Vec<ScheduleView>, BrokerError> {
+    async fn views(&self, names: &[ScheduleName]) -> Result<Vec<ScheduleView>, BrokerError> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
+        let fields: Vec<_> = names.iter().map(ScheduleName::as_str).collect();
         let mut pipe = redis::Pipeline::with_capacity(3);
         for key in [self.keys.schedules(), self.keys.schedule_states()] {
-            pipe.cmd("HMGET").arg(key).arg(names);
+            pipe.cmd("HMGET").arg(key).arg(&fields);
         }
-        pipe.cmd("ZMSCORE").arg(self.keys.schedules_due()).arg(names);
+        pipe.cmd("ZMSCORE").arg(self.keys.schedules_due()).arg(&fields);
         let mut answers = self.commands.pipeline(&pipe).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let (values, states, dues) = (next(), next(), next());
-        let values: Vec<Option<String>> = read(values)?;
-        let states: Vec<Option<String>> = read(states)?;
+        let values: Vec<Option<Vec<u8>>> = read(values)?;
+        let states: Vec<Option<Vec<u8>>> = read(states)?;
         let dues: Vec<Option<f64>> = read(dues)?;
         let rows = names.iter().zip(values).zip(states.into_iter().zip(dues));
-        rows.filter_map(|((name, value), (state, due))| {
+        let shown = rows.filter_map(|((name, value), (state, due))| {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "milliseconds that a script wrote"
             )]
             let due = due.map(|due| Timestamp::from_millis(due as u64));
-            value.map(|value| view(name, &value, &state.unwrap_or_default(), due))
-        })
-        .collect()
+            Some(view(name.clone(), &value?, &state.unwrap_or_default(), due))
+        });
+        Ok(shown.collect())
     }
 }
 
 #[async_trait]
 impl Schedules for RedisBroker {
     async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
-        check(entries.len())?;
+        check_count(entries.len())?;
         if entries.is_empty() {
             return Ok(Vec::new());
         }
@@ -78,7 +81,7 @@ impl Schedules for RedisBroker {
     }
 
     async fn remove_schedules(&self, names: &[ScheduleName], owner: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
-        check(names.len())?;
+        check_count(names.len())?;
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -98,16 +101,17 @@ impl Schedules for RedisBroker {
     }
 
     async fn schedules(&self, after: Option<&ScheduleName>, max: usize) -> Result<Vec<ScheduleView>, BrokerError> {
-        let names = self.commands.command(redis::cmd("HKEYS").arg(self.keys.schedules())).await?;
-        let mut names: Vec<String> = read(names)?;
-        names.retain(|name| after.is_none_or(|after| name.as_str() > after.as_str()));
+        let found = self.commands.command(redis::cmd("HKEYS").arg(self.keys.schedules())).await?;
+        let found: Vec<Vec<u8>> = read(found)?;
+        let mut names: Vec<_> = found.iter().filter_map(|name| listed(name)).collect();
+        names.retain(|name| after.is_none_or(|after| name > after));
         names.sort_unstable();
         names.truncate(max.min(MAX_SCHEDULES));
         self.views(&names).await
     }
 
     async fn schedule(&self, name: &ScheduleName) -> Result<Option<ScheduleView>, BrokerError> {
-        Ok(self.views(&[name.to_string()]).await?.pop())
+        Ok(self.views(std::slice::from_ref(name)).await?.pop())
     }
 
     async fn due_schedules(&self, max: usize) -> Result<DueSchedules, BrokerError> {
@@ -116,16 +120,16 @@ impl Schedules for RedisBroker {
         let mut reply = self.commands.call(&call).await?;
         let (now, next) = (reply.instant()?, reply.maybe_instant()?);
         let mark = ScheduleMark(reply.take()?);
-        let found: Vec<String> = reply.take()?;
-        let rows = found.chunks_exact(4).map(|row| {
-            let due = row[3].parse().ok().map(Timestamp::from_millis);
-            view(&row[0], &row[1], &row[2], due)
+        let found: Vec<Vec<u8>> = reply.take()?;
+        let due = found.chunks_exact(4).filter_map(|row| {
+            let due = text(&row[3]).parse().ok().map(Timestamp::from_millis);
+            Some(view(ScheduleName::new(text(&row[0])).ok()?, &row[1], &row[2], due))
         });
-        Ok(DueSchedules { due: rows.collect::<Result<_, _>>()?, next, now, mark })
+        Ok(DueSchedules { due: due.collect(), next, now, mark })
     }
 
     async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
-        check(firings.len().max(firings.iter().map(|firing| firing.jobs.len()).sum()))?;
+        Firing::check(firings)?;
         if firings.is_empty() {
             return Ok(Vec::new());
         }
@@ -154,15 +158,6 @@ impl Schedules for RedisBroker {
         command.arg("BLOCK").arg(millis).arg("STREAMS").arg(self.keys.schedule_changes()).arg(mark.as_str());
         self.changes.waiting_alone(&command, timeout).await.map(|_| ())
     }
-}
-
-fn check(count: usize) -> Result<(), BrokerError> {
-    if count > MAX_SCHEDULES {
-        return Err(BrokerError::Invalid(format!(
-            "{count} schedules or jobs in one call; at most {MAX_SCHEDULES} are allowed"
-        )));
-    }
-    Ok(())
 }
 
 /// The parts of a stored schedule end with a line.
@@ -208,19 +203,34 @@ fn put(answer: &str) -> Put {
     }
 }
 
+/// Its name, unless somebody wrote it by hand and no call could name it: then it is left out, so that the others are seen.
+fn listed(name: &[u8]) -> Option<ScheduleName> {
+    match ScheduleName::new(text(name)) {
+        Ok(name) => Some(name),
+        Err(problem) => {
+            tracing::warn!(%problem, "left out a schedule whose name cannot be read");
+            None
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
 /// A schedule from its value and its state.
-fn view(name: &str, value: &str, state: &str, due: Option<Timestamp>) -> Result<ScheduleView, BrokerError> {
-    let odd = |detail: String| BrokerError::Corrupt { what: "schedule", detail };
-    let name = ScheduleName::new(name).map_err(|error| odd(error.to_string()))?;
-    let mut parts = value.splitn(3, '\n');
-    let owner = Owner::from_stored(parts.next().unwrap_or_default());
+fn view(name: ScheduleName, value: &[u8], state: &[u8], due: Option<Timestamp>) -> ScheduleView {
+    let mut parts = value.splitn(3, |byte| *byte == b'\n');
+    let owner = Owner::from_stored(&text(parts.next().unwrap_or_default()));
     let definition = parts.nth(1).unwrap_or_default();
-    let schedule = Schedule::decode(definition).map_err(|error| error.to_string());
-    let mut numbers = state.splitn(9, ' ');
-    let mut number = || numbers.next().and_then(|number| number.parse::<u64>().ok()).unwrap_or_default();
-    let [revision, paused, last, fired, missed, skipped, fired_at, lag] = std::array::from_fn(|_| number());
-    let job: Option<JobId> = numbers.next().filter(|id| !id.is_empty()).map(job_id).transpose()?;
-    Ok(ScheduleView {
+    let state = text(state);
+    let numbers = numbers(&state);
+    let schedule = match numbers {
+        Some(_) => decode(definition),
+        None => Err("what became of it so far cannot be read; pause it and resume it".to_owned()),
+    };
+    let [revision, paused, last, fired, missed, skipped, fired_at, lag] = numbers.unwrap_or_default();
+    ScheduleView {
         name,
         owner,
         schedule,
@@ -233,6 +243,17 @@ fn view(name: &str, value: &str, state: &str, due: Option<Timestamp>) -> Result<
         skipped,
         fired_at: (fired_at > 0).then(|| Timestamp::from_millis(fired_at)),
         lag: Duration::from_millis(lag),
-        job,
-    })
+        job: state.splitn(9, ' ').nth(8).and_then(|id| JobId::new(id).ok()),
+    }
+}
+
+fn decode(definition: &[u8]) -> Result<Schedule, String> {
+    let json = std::str::from_utf8(definition).map_err(|error| error.to_string())?;
+    Schedule::decode(json).map_err(|error| error.to_string())
+}
+
+/// The numbers of a state; none if one of them is missing, and then the scripts do not count on the others either.
+fn numbers(state: &str) -> Option<[u64; 8]> {
+    let numbers = state.split(' ').take(8).map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    numbers.try_into().ok()
 }

@@ -80,6 +80,11 @@ impl Call {
         self
     }
 
+    /// The command that is sent.
+    pub(super) fn command(&self) -> &Cmd {
+        &self.command
+    }
+
     /// Runs it right behind a command, in one round trip. The script decides what is answered; a server that does not know it is told.
     pub(super) async fn run_behind(
         &self,

@@ -9,7 +9,7 @@ use super::replies::job_id;
 use super::script::{self, Call};
 use super::store::RedisBroker;
 use crate::error::BrokerError;
-use crate::worker_session::{Pulse, Reconciled, Registration, Session};
+use crate::worker_session::{Pulse, Reconciled, Registration, Session, StoreLife};
 
 /// How long a registration lasts after its last renewal, unless the lease is longer than a third of it.
 const REGISTRATION_TTL: Duration = Duration::from_secs(180);
@@ -36,11 +36,13 @@ impl RedisBroker {
         call.arg(&[("host", worker.host.as_str()), ("version", &worker.version)]);
         call.arg("pid").arg(worker.pid).arg("lease").arg(millis(worker.lease));
         call.arg("queues").arg(joined(&worker.queues)).arg("tasks").arg(joined(&worker.tasks));
-        if self.commands.call(&call).await?.status() == Status::Again {
+        let mut reply = self.commands.call(&call).await?;
+        if reply.status() == Status::Again {
             let text = format!("the incarnation {incarnation} was registered before; generate another one");
             return Err(BrokerError::Invalid(text));
         }
-        Ok(Session { incarnation: incarnation.clone(), generation: Generation::new(1), lease: worker.lease })
+        let store = StoreLife::from_stored(reply.take::<String>()?);
+        Ok(Session { incarnation: incarnation.clone(), generation: Generation::new(1), lease: worker.lease, store })
     }
 
     pub(super) async fn open_generation(&self, session: &Session) -> Result<Reconciled, BrokerError> {

@@ -10,7 +10,6 @@ use super::fault::Fault;
 use super::inspect::show;
 use super::rows::{StoredJob, select_jobs};
 use super::scope::{View, integer};
-use crate::error::BrokerError;
 use crate::views::{JobFilter, JobPage, PageMark};
 
 /// Jobs that one page looks at.
@@ -19,7 +18,7 @@ const MAX_LOOKS: usize = 2000;
 /// A page of the jobs in one state.
 pub(super) fn page(view: &View<'_>, filter: &JobFilter, mark: Option<&PageMark>) -> Result<JobPage, Fault> {
     let mut mark = match mark {
-        Some(mark) => Some(Mark::read(mark).ok_or_else(|| BrokerError::Invalid(format!("{mark} is no page mark")))?),
+        Some(mark) => Some(Mark::read(mark).ok_or_else(|| mark.refused())?),
         None => None,
     };
     let state = filter.state.unwrap_or(State::Queued);
@@ -118,6 +117,7 @@ fn statement(state: State) -> &'static str {
 }
 
 /// The values by which a page is ordered, of its last row.
+#[derive(Debug, PartialEq)]
 struct Mark {
     first: i64,
     second: i64,
@@ -143,5 +143,21 @@ impl Mark {
         let mut parts = mark.0.splitn(4, ',');
         let (first, second) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         Some(Self { first, second, queue: parts.next()?.to_owned(), id: parts.next()?.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_mark_is_what_a_page_wrote_or_is_none(text in "-?[0-9]{1,19},-?[0-9]{1,19},[a-z]{0,5},[a-z]{0,5}|\\PC{0,80}") {
+            if let Some(mark) = Mark::read(&PageMark(text)) {
+                prop_assert_eq!(Mark::read(&mark.written()).unwrap(), mark);
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_core::{JobId, Schedule, ScheduleName, State, Timestamp};
+use celeriac_core::{JobId, NameError, Schedule, ScheduleName, State, Timestamp};
 use rusqlite::Row;
 
 use super::broker::SqliteBroker;
@@ -14,6 +14,7 @@ use crate::batch::{Acceptance, IdOrigin, NewJob, Start};
 use crate::error::BrokerError;
 use crate::schedules::{
     DueSchedules, Fired, Firing, MAX_SCHEDULES, Owner, Put, ScheduleEntry, ScheduleMark, ScheduleView, Schedules,
+    check_count,
 };
 
 /// The columns of a view, in the order in which [`read`] takes them.
@@ -23,13 +24,13 @@ const COLUMNS: &str =
 #[async_trait]
 impl Schedules for SqliteBroker {
     async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
-        check(entries.len())?;
+        check_count(entries.len())?;
         let entries = entries.to_vec();
         self.write(move |scope| entries.iter().map(|entry| put(scope, entry)).collect()).await
     }
 
     async fn remove_schedules(&self, names: &[ScheduleName], owner: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
-        check(names.len())?;
+        check_count(names.len())?;
         let (names, owner) = (names.to_vec(), owner.cloned());
         self.write(move |scope| names.iter().map(|name| remove(scope, name, owner.as_ref())).collect()).await
     }
@@ -41,17 +42,13 @@ impl Schedules for SqliteBroker {
 
     async fn schedules(&self, after: Option<&ScheduleName>, max: usize) -> Result<Vec<ScheduleView>, BrokerError> {
         let after = after.map_or_else(String::new, ToString::to_string);
-        self.read(move |view| {
-            let sql = format!(r#"SELECT {COLUMNS} FROM "schedules" WHERE name > ?1 ORDER BY name LIMIT ?2"#);
-            rows(view, &sql, (after, integer(max.min(MAX_SCHEDULES) as u64)))
-        })
-        .await
+        self.read(move |view| list(view, &after, max.min(MAX_SCHEDULES))).await
     }
 
     async fn schedule(&self, name: &ScheduleName) -> Result<Option<ScheduleView>, BrokerError> {
-        let name = name.to_string();
+        let name = name.clone();
         let sql = format!(r#"SELECT {COLUMNS} FROM "schedules" WHERE name = ?1"#);
-        self.read(move |view| Ok(rows(view, &sql, [name])?.pop())).await
+        self.read(move |view| view.first(&sql, [name.as_str()], |row| read(row, name.clone()))).await
     }
 
     async fn due_schedules(&self, max: usize) -> Result<DueSchedules, BrokerError> {
@@ -59,7 +56,7 @@ impl Schedules for SqliteBroker {
     }
 
     async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
-        check(firings.len().max(firings.iter().map(|firing| firing.jobs.len()).sum()))?;
+        Firing::check(firings)?;
         let firings = firings.to_vec();
         self.write(move |scope| firings.iter().map(|firing| fire(scope, firing)).collect()).await
     }
@@ -74,15 +71,6 @@ impl Schedules for SqliteBroker {
         };
         tokio::time::timeout(timeout, changed).await.unwrap_or(Ok(()))
     }
-}
-
-fn check(count: usize) -> Result<(), BrokerError> {
-    if count > MAX_SCHEDULES {
-        return Err(BrokerError::Invalid(format!(
-            "{count} schedules or jobs in one call; at most {MAX_SCHEDULES} are allowed"
-        )));
-    }
-    Ok(())
 }
 
 /// How many changes there were.
@@ -100,11 +88,11 @@ fn put(scope: &mut Scope<'_>, entry: &ScheduleEntry) -> Result<Put, Fault> {
     let (name, owner, pace) = (entry.name.as_str(), entry.owner.as_str(), entry.schedule.pace());
     let timetable = pace.as_ref();
     let definition = entry.schedule.encode();
-    let sql = r#"SELECT owner, timetable, definition FROM "schedules" WHERE name = ?1"#;
-    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
     let now = integer(scope.now().as_millis());
-    let kept = scope.first(sql, [name], read)?;
-    let Some((kept_owner, kept_timetable, kept_definition)) = kept else {
+    let sql = r#"SELECT owner = ?2, timetable = ?3, definition = ?4, owner FROM "schedules" WHERE name = ?1"#;
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, text(row, 3)?));
+    let kept: Option<(bool, bool, bool, _)> = scope.first(sql, (name, owner, timetable, &definition), read)?;
+    let Some((same_owner, same_timetable, same_definition, kept_owner)) = kept else {
         let sql = r#"INSERT INTO "schedules"
             (name, owner, timetable, definition, revision, paused, last, next_at, fired, missed, skipped, lag)
             VALUES (?1, ?2, ?3, ?4, 1, 0, ?5, ?5, 0, 0, 0, 0)"#;
@@ -112,17 +100,16 @@ fn put(scope: &mut Scope<'_>, entry: &ScheduleEntry) -> Result<Put, Fault> {
         note_change(scope)?;
         return Ok(Put::Added);
     };
-    if kept_owner != owner {
-        return Ok(Put::Owned { by: Owner::from_stored(&kept_owner) });
+    if !same_owner {
+        return Ok(Put::Owned { by: Owner::from_stored(&kept_owner.unwrap_or_default()) });
     }
-    if (kept_timetable.as_str(), &kept_definition) == (timetable, &definition) {
+    if same_timetable && same_definition {
         return Ok(Put::Unchanged);
     }
-    let begins_anew = kept_timetable != *timetable;
     // A beat finds out when it is due next.
     let sql = r#"UPDATE "schedules" SET timetable = ?2, definition = ?3, revision = revision + 1,
         last = iif(?4, ?5, last), next_at = iif(paused, NULL, ?5) WHERE name = ?1"#;
-    scope.execute(sql, (name, timetable, definition, begins_anew, now))?;
+    scope.execute(sql, (name, timetable, definition, !same_timetable, now))?;
     note_change(scope)?;
     Ok(Put::Changed)
 }
@@ -147,24 +134,47 @@ fn pause(scope: &mut Scope<'_>, name: &ScheduleName, paused: bool) -> Result<boo
     scope.any(r#"SELECT 1 FROM "schedules" WHERE name = ?1"#, [name.as_str()])
 }
 
+/// Schedules by name.
+fn list(view: &View<'_>, after: &str, max: usize) -> Result<Vec<ScheduleView>, Fault> {
+    let mut found = Vec::new();
+    let sql = format!(r#"SELECT {COLUMNS} FROM "schedules" WHERE name > ?1 ORDER BY name"#);
+    view.visit(&sql, [after], |row| {
+        if found.len() >= max {
+            return Ok(false);
+        }
+        match name(row)? {
+            Ok(name) => found.push(read(row, name)?),
+            Err(problem) => tracing::warn!(%problem, "left out a schedule whose name cannot be read"),
+        }
+        Ok(true)
+    })?;
+    Ok(found)
+}
+
 fn due(view: &View<'_>, max: usize) -> Result<DueSchedules, Fault> {
     let now = view.now();
+    let (mut due, mut next) = (Vec::new(), None);
     let sql = format!(
-        r#"SELECT {COLUMNS} FROM "schedules" INDEXED BY "schedules_due" WHERE next_at IS NOT NULL ORDER BY next_at, name LIMIT ?1"#
+        r#"SELECT {COLUMNS} FROM "schedules" INDEXED BY "schedules_due" WHERE next_at IS NOT NULL ORDER BY next_at, name"#
     );
-    // One more than is answered: it says when to look again.
-    let mut found = rows(view, &sql, [integer(max as u64 + 1)])?;
-    let is_due = |schedule: &ScheduleView| schedule.next.is_some_and(|next| next <= now);
-    let count = found.iter().take(max).take_while(|schedule| is_due(schedule)).count();
-    let next = found.get(count).and_then(|schedule| schedule.next);
-    found.truncate(count);
-    Ok(DueSchedules { due: found, next, now, mark: ScheduleMark(changes(view)?.to_string()) })
+    view.visit(&sql, [], |row| {
+        // A row that nobody could move on counts for nothing: it would stand in front of the others for ever.
+        let Ok(name) = name(row)? else { return Ok(true) };
+        let next_at = row.get("next_at").map(instant)?;
+        if next_at > now || due.len() == max {
+            next = Some(next_at);
+            return Ok(false);
+        }
+        due.push(read(row, name)?);
+        Ok(true)
+    })?;
+    Ok(DueSchedules { due, next, now, mark: ScheduleMark(changes(view)?.to_string()) })
 }
 
 fn fire(scope: &mut Scope<'_>, firing: &Firing) -> Result<Fired, Fault> {
     let sql = r#"SELECT job FROM "schedules" WHERE name = ?1 AND revision = ?2 AND last = ?3 AND paused = 0"#;
     let expected = (firing.name.as_str(), integer(firing.revision), integer(firing.last.as_millis()));
-    let Some(last_job) = scope.first(sql, expected, |row| row.get::<_, Option<String>>(0))? else {
+    let Some(last_job) = scope.first(sql, expected, |row| text(row, 0))? else {
         return Ok(Fired::Moved);
     };
     let (mut fired, mut skipped, mut job) = (0, 0, None);
@@ -205,25 +215,18 @@ fn is_unfinished(view: &View<'_>, job: Option<&str>) -> Result<bool, Fault> {
     view.any(r#"SELECT 1 FROM "jobs" WHERE id = ?1 AND state <> ?2"#, (job, State::Dead.as_str()))
 }
 
-fn rows(view: &View<'_>, sql: &str, params: impl rusqlite::Params) -> Result<Vec<ScheduleView>, Fault> {
-    let mut views = Vec::new();
-    view.visit(sql, params, |row| {
-        views.push(read(row)?);
-        Ok(true)
-    })?;
-    Ok(views)
+/// The name of a row; one that no call could bring was written by hand, and must not stop the others.
+fn name(row: &Row<'_>) -> rusqlite::Result<Result<ScheduleName, NameError>> {
+    Ok(ScheduleName::new(text(row, 0)?.unwrap_or_default()))
 }
 
-fn read(row: &Row<'_>) -> Result<ScheduleView, Fault> {
-    let odd = |detail: String| BrokerError::Corrupt { what: "schedule", detail };
+fn read(row: &Row<'_>, name: ScheduleName) -> rusqlite::Result<ScheduleView> {
     let number = |column: usize| row.get::<_, i64>(column).map(natural);
     let maybe = |column: usize| row.get::<_, Option<i64>>(column).map(|millis| millis.map(instant));
-    let name: String = row.get(0)?;
-    let job: Option<String> = row.get(12)?;
     Ok(ScheduleView {
-        name: ScheduleName::new(name).map_err(|error| odd(error.to_string()))?,
-        owner: Owner::from_stored(&row.get::<_, String>(1)?),
-        schedule: Schedule::decode(&row.get::<_, String>(2)?).map_err(|error| error.to_string()),
+        name,
+        owner: Owner::from_stored(&text(row, 1)?.unwrap_or_default()),
+        schedule: decode(row.get_ref(2)?.as_bytes()?),
         revision: number(3)?,
         paused: row.get(4)?,
         last: row.get(5).map(instant)?,
@@ -233,6 +236,17 @@ fn read(row: &Row<'_>) -> Result<ScheduleView, Fault> {
         skipped: number(9)?,
         fired_at: maybe(10)?,
         lag: Duration::from_millis(number(11)?),
-        job: job.map(JobId::new).transpose().map_err(|error| odd(error.to_string()))?,
+        job: text(row, 12)?.and_then(|id| JobId::new(id).ok()),
     })
+}
+
+/// A text, whatever bytes it has: a row that somebody damaged must not stop the others.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    let bytes = row.get_ref(column)?.as_bytes_or_null()?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
+fn decode(definition: &[u8]) -> Result<Schedule, String> {
+    let json = std::str::from_utf8(definition).map_err(|error| error.to_string())?;
+    Schedule::decode(json).map_err(|error| error.to_string())
 }

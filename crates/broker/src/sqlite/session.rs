@@ -10,7 +10,7 @@ use super::control;
 use super::fault::Fault;
 use super::scope::{Scope, View, instant, integer, natural};
 use crate::error::BrokerError;
-use crate::worker_session::{Pulse, Reconciled, Registration, Session};
+use crate::worker_session::{Pulse, Reconciled, Registration, Session, StoreLife};
 
 /// How long a registration lives without a heartbeat, at least. It is longer than any lease should be, so that a worker
 /// that was cut off for a while finds itself where it was.
@@ -35,8 +35,12 @@ pub(super) fn register(scope: &mut Scope<'_>, worker: &Registration) -> Result<S
         let text = format!("the incarnation {incarnation} was registered before; generate another one");
         return Err(BrokerError::Invalid(text).into());
     }
-    let session =
-        Session { incarnation: worker.incarnation.clone(), generation: Generation::new(1), lease: worker.lease };
+    let session = Session {
+        incarnation: worker.incarnation.clone(),
+        generation: Generation::new(1),
+        lease: worker.lease,
+        store: StoreLife::default(),
+    };
     let (queues, tasks) = (serde_json::json!(worker.queues), serde_json::json!(worker.tasks));
     let sql = r#"INSERT INTO "workers" (incarnation, generation, host, pid, version, queues, tasks, lease, expires_at)
         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, 0)"#;

@@ -7,6 +7,8 @@ use celeriac_core::{JobId, QueueName, TaskName};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::schedules::{ScheduleCall, ScheduleWish, scheduling};
+
 /// A way out of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -131,6 +133,7 @@ pub(crate) enum Wish {
     Purge {
         queue: Index,
     },
+    Schedules(ScheduleWish),
 }
 
 fn ways() -> impl Strategy<Value = Way> {
@@ -212,7 +215,8 @@ fn keeping() -> impl Strategy<Value = Wish> {
 }
 
 pub(crate) fn wishes() -> impl Strategy<Value = Wish> {
-    prop_oneof![3 => producing(), 8 => working(), 6 => keeping()]
+    let scheduling = scheduling().prop_map(Wish::Schedules);
+    prop_oneof![3 => producing(), 8 => working(), 6 => keeping(), 5 => scheduling]
 }
 
 /// A call, the same for every side. Workers, sessions and deliveries are counted in the order in which they came to be.
@@ -238,4 +242,5 @@ pub(crate) enum Call {
     Revoke(Vec<JobId>),
     Delete(Vec<JobId>),
     Purge(QueueName),
+    Schedules(ScheduleCall),
 }

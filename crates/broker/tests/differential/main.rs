@@ -5,6 +5,7 @@
 #![cfg(any(feature = "sqlite", feature = "redis"))]
 
 mod call;
+mod schedules;
 mod side;
 mod stores;
 mod world;

@@ -13,6 +13,7 @@ use celeriac_broker::{
 use celeriac_core::{Fence, JobId, Timestamp, Transition};
 
 use crate::call::{Call, Way};
+use crate::schedules;
 
 /// How long the dead are kept; off the whole seconds, so that whether a job is as old or older is not asked.
 const RETENTION: Duration = Duration::from_millis(60_500);
@@ -129,6 +130,7 @@ impl Side {
             Call::Prune => broker.prune(100).await.map(|pruned| text(pruned.dead)),
             Call::Delete(ids) => broker.delete_dead(ids).await.map(text),
             Call::Purge(queue) => broker.purge(queue, 500, "test").await.map(text),
+            Call::Schedules(call) => call.answer(broker.as_ref()).await,
             other => panic!("{other:?} is no plain call"),
         }
     }
@@ -196,6 +198,7 @@ impl Side {
             lines.push(text(queue));
         }
         lines.extend(self.broker.workers().await?.into_iter().map(text));
+        lines.extend(schedules::listing(self.broker.as_ref()).await?.into_iter().map(text));
         let mut lost = self.broker.lost(100).await?;
         lost.sort();
         lines.push(format!("lost {lost:?}, next lease ends {:?}", self.broker.condemn_expired(0).await?.next_expiry));

@@ -8,13 +8,14 @@ use celeriac_core::{JobId, Priority, State, Timestamp, UniqueKey};
 use proptest::sample::Index;
 
 use crate::call::{Age, Call, JobWish, Way, Wish};
+use crate::schedules::{self, Beats, ScheduleCall, ScheduleWish};
 use crate::side::Side;
 use crate::stores::{self, Guard};
 
-const QUEUES: [&str; 3] = ["a", "b", "c"];
-const TASKS: [&str; 2] = ["one", "two"];
+pub(crate) const QUEUES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const TASKS: [&str; 2] = ["one", "two"];
 const GIVEN: [&str; 3] = ["x", "y", "z"];
-const KEYS: [&str; 3] = ["k", "l", "m"];
+pub(crate) const KEYS: [&str; 3] = ["k", "l", "m"];
 const MAX_WORKERS: usize = 10;
 
 pub(crate) struct World {
@@ -30,19 +31,31 @@ pub(crate) struct World {
     ended: Vec<JobId>,
     /// Makes every due time another one: between jobs that are due at once, stores may choose.
     uneven: u64,
+    beats: Beats,
 }
 
 impl World {
-    /// Empty stores, two workers and a job in each queue.
+    /// Empty stores, two workers, a job in each queue and two schedules.
     pub(crate) async fn open() -> Self {
         let clock = StoreClock::manual(Timestamp::from_millis(1_764_000_000_000));
         let (sides, guards) = stores::open(&clock).await;
         let made_at = clock.manual_now().unwrap_or_default();
         let lane = |index| Lane { producer: JobId::generate().to_string(), index, made_at };
         let lanes = (0..2).map(|index| Batch { lane: lane(index), number: 0, jobs: Vec::new() }).collect();
-        let mut world = Self { clock, sides, _guards: guards, lanes, ids: Vec::new(), ended: Vec::new(), uneven: 0 };
+        let mut world = Self {
+            clock,
+            sides,
+            _guards: guards,
+            lanes,
+            ids: Vec::new(),
+            ended: Vec::new(),
+            uneven: 0,
+            beats: Beats::default(),
+        };
         let jobs = QUEUES.map(|queue| job_of(TASKS[0], queue)).into();
-        for call in [world.next_batch(0, jobs), world.registration(), world.registration_after(1)] {
+        let batch = world.next_batch(0, jobs);
+        let schedules = Call::Schedules(schedules::first());
+        for call in [batch, world.registration(), world.registration_after(1), schedules] {
             world.carry_out(&call).await.expect("the sides begin alike");
         }
         world
@@ -107,8 +120,23 @@ impl World {
     pub(crate) async fn decide(&mut self, wish: &Wish) -> Vec<Call> {
         match wish {
             Wish::Vanish { worker } => self.vanish(worker),
+            Wish::Schedules(wish) => self.schedule(wish).await,
             _ => self.decide_one(wish).await.into_iter().collect(),
         }
+    }
+
+    async fn schedule(&mut self, wish: &ScheduleWish) -> Vec<Call> {
+        let (now, model) = (self.now(), self.model().broker.clone());
+        let calls = self.beats.decide(wish, model.as_ref(), now).await;
+        self.note_ids(calls.iter().flat_map(ScheduleCall::jobs));
+        calls.into_iter().map(Call::Schedules).collect()
+    }
+
+    /// Notes ids that are sent.
+    fn note_ids(&mut self, ids: impl IntoIterator<Item = JobId>) {
+        self.ids.extend(ids);
+        self.ids.sort();
+        self.ids.dedup();
     }
 
     fn vanish(&self, worker: &Index) -> Vec<Call> {
@@ -240,9 +268,7 @@ impl World {
     }
 
     fn next_batch(&mut self, lane: usize, jobs: Vec<NewJob>) -> Call {
-        self.ids.extend(jobs.iter().map(|job| job.record.id.clone()));
-        self.ids.sort();
-        self.ids.dedup();
+        self.note_ids(jobs.iter().map(|job| job.record.id.clone()));
         let last = &mut self.lanes[lane];
         *last = Batch { lane: last.lane.clone(), number: last.number + 1, jobs };
         Call::Enqueue(last.clone())
@@ -331,7 +357,7 @@ impl World {
     }
 }
 
-fn name(choice: &Index, names: &[&'static str]) -> &'static str {
+pub(crate) fn name(choice: &Index, names: &[&'static str]) -> &'static str {
     names[choice.index(names.len())]
 }
 

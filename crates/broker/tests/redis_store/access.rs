@@ -1,9 +1,11 @@
 //! Passwords, users, databases and addresses.
 
-use celeriac_broker::conformance::{Context, Fixture, job, success};
+use celeriac_broker::conformance::{Context, Fixture, firing_at, job, schedule_entry, seconds, success, within};
 use celeriac_broker::redis::RedisBroker;
-use celeriac_broker::{Batch, Broker as _, BrokerError, Inspector as _, Lane, Refusal, StoreClock, StoreUrl};
-use celeriac_core::Timestamp;
+use celeriac_broker::{
+    Batch, Broker as _, BrokerError, Fired, Inspector as _, Lane, Refusal, Schedules as _, StoreClock, StoreUrl,
+};
+use celeriac_core::{JobId, ScheduleName, Timestamp};
 use celeriac_testkit::RedisOptions;
 use std::sync::Arc;
 
@@ -44,6 +46,13 @@ async fn a_user_with_the_rights_it_needs_can_work() {
     worker.settle_one(&delivery, success(&delivery, context.now())).await.unwrap();
     assert_eq!(context.broker.wait_result(&id).await.unwrap().id, id);
     assert_eq!(context.broker.queues().await.unwrap().len(), 1);
+    context.broker.put_schedules(&[schedule_entry("s", "every 1m")]).await.unwrap();
+    context.advance(seconds(1));
+    let found = context.broker.due_schedules(10).await.unwrap();
+    let order = firing_at(&found.due[0], context.now());
+    assert_eq!(context.broker.fire(&[order]).await.unwrap(), [Fired::Done]);
+    context.broker.pause_schedule(&found.due[0].name, true).await.unwrap();
+    within(context.broker.wait_for_schedules(&found.mark, seconds(600))).await.unwrap();
 }
 
 #[tokio::test]
@@ -54,6 +63,17 @@ async fn a_user_may_not_reach_beyond_its_keys() {
     let _: () = redis::cmd("ACL").arg("SETUSER").arg("app").arg(&rules).query_async(&mut raw).await.unwrap();
     let refused = connect(&format!("redis://app:word@127.0.0.1:{}", server.port())).await;
     expect_refused(&refused, Refusal::Denied);
+}
+
+#[tokio::test]
+async fn a_question_of_several_commands_is_denied_like_one() {
+    let server = start(&RedisOptions::default()).await;
+    let mut raw = raw(&server.url()).await;
+    let rules = ["on", ">word", "~{celeriac}:*", "+@all", "-zscore", "-zmscore"];
+    let _: () = redis::cmd("ACL").arg("SETUSER").arg("app").arg(&rules).query_async(&mut raw).await.unwrap();
+    let broker = connect(&format!("redis://app:word@127.0.0.1:{}", server.port())).await.unwrap();
+    expect_refused(&broker.job(&JobId::generate()).await, Refusal::Denied);
+    expect_refused(&broker.schedule(&ScheduleName::new("s").unwrap()).await, Refusal::Denied);
 }
 
 #[tokio::test]

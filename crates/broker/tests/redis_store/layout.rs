@@ -1,10 +1,10 @@
 //! The table in docs/redis-layout.md says what is in the server.
 
 use celeriac_broker::conformance::{
-    death, delayed, given, job, job_of, parking, retry, revocation, seconds, success, success_kept, task_name,
-    with_payload,
+    death, delayed, firing_at, given, job, job_of, parking, retry, revocation, schedule_entry, seconds, success,
+    success_kept, task_name, with_payload,
 };
-use celeriac_broker::{Note, Revocation};
+use celeriac_broker::{Fired, Note, Revocation};
 use celeriac_core::{JobId, Record, State};
 
 use crate::support::Scene;
@@ -80,6 +80,7 @@ async fn live(scene: &Scene, met: &mut Vec<String>) {
     assert!(scene.broker.finish_drain(&other.session.incarnation).await.unwrap());
     compare(scene, met).await;
     control(scene, met).await;
+    schedules(scene, met).await;
     let wait = scene.broker.wait_for_work(&worker.session, &[], seconds(30));
     drop(tokio::time::timeout(std::time::Duration::from_millis(10), wait).await);
 
@@ -96,6 +97,21 @@ async fn live(scene: &Scene, met: &mut Vec<String>) {
         }
     }
     scene.broker.deregister(&worker.session).await.unwrap();
+}
+
+/// Schedules come, occur and go.
+async fn schedules(scene: &Scene, met: &mut Vec<String>) {
+    let entry = schedule_entry("s", "every 1m");
+    let name = entry.name.clone();
+    scene.broker.put_schedules(&[entry]).await.unwrap();
+    compare(scene, met).await;
+    let view = scene.broker.schedule(&name).await.unwrap().unwrap();
+    scene.advance(seconds(1));
+    assert_eq!(scene.broker.fire(&[firing_at(&view, scene.now())]).await.unwrap(), [Fired::Done]);
+    compare(scene, met).await;
+    scene.broker.pause_schedule(&name, true).await.unwrap();
+    compare(scene, met).await;
+    assert_eq!(scene.broker.remove_schedules(&[name], None).await.unwrap(), [true]);
 }
 
 /// What people order: unique keys, priorities, revocations of what waits and of what runs.

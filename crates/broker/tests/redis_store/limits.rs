@@ -6,19 +6,9 @@ use celeriac_broker::conformance::{
 use celeriac_broker::{Batch, BatchAnswer, Broker as _, Refusal};
 use celeriac_core::Incarnation;
 
-use crate::support::{Scene, expect_refused, raw, start};
+use crate::support::{Scene, empty, expect_refused, fill, raw, start};
 use celeriac_broker::StoreClock;
 use celeriac_testkit::RedisOptions;
-
-/// Lets the server be full: more is in use than it may use.
-async fn fill(scene: &Scene) {
-    let _: () = scene.ask(redis::cmd("CONFIG").arg("SET").arg("maxmemory-policy").arg("noeviction")).await;
-    let _: () = scene.ask(redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1)).await;
-}
-
-async fn empty(scene: &Scene) {
-    let _: () = scene.ask(redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(0)).await;
-}
 
 #[tokio::test]
 async fn a_full_server_refuses_new_jobs_and_nothing_else() {
@@ -112,7 +102,10 @@ async fn a_key_of_another_program_is_named_and_left_alone() {
         let keys = scene.keys().await;
         if !["q:q:suspects", "leases"].contains(&name) {
             let batch = Batch { lane: scene.lane(), number: 1, jobs: vec![job("q")] };
-            expect_refused(&scene.broker.enqueue(&batch).await, Refusal::Foreign);
+            let refused = scene.broker.enqueue(&batch).await;
+            expect_refused(&refused, Refusal::Foreign);
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains(&format!("the key {key} is a string and must be a ")), "{text}");
         }
         expect_refused(&worker.fetch_busy(&["q"], 1).await, Refusal::Foreign);
         if !["queues", "meta"].contains(&name) {

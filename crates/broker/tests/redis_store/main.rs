@@ -9,6 +9,7 @@ mod layout;
 mod limits;
 mod recovery;
 mod results;
+mod schedules;
 mod scripts;
 mod support;
 mod volume;

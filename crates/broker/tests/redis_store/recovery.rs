@@ -51,6 +51,18 @@ async fn a_killed_server_that_comes_back_is_used_again() {
 }
 
 #[tokio::test]
+async fn an_emptied_server_begins_another_life() {
+    let (scene, _server) = Scene::alone(&RedisOptions::default()).await;
+    let (before, same) = (scene.worker().await.unwrap(), scene.worker().await.unwrap());
+    assert_eq!(before.session.store, same.session.store);
+    let _: () = scene.ask(&mut redis::cmd("FLUSHALL")).await;
+    assert!(matches!(scene.broker.heartbeat(&before.session).await, Err(BrokerError::SessionLost)));
+    let (after, same) = (scene.worker().await.unwrap(), scene.worker().await.unwrap());
+    assert_ne!(before.session.store, after.session.store);
+    assert_eq!(after.session.store, same.session.store);
+}
+
+#[tokio::test]
 async fn a_batch_whose_answer_was_lost_is_applied_once() {
     let server = start(&RedisOptions::default()).await;
     let proxy = FaultProxy::start(server.port()).await.unwrap();

@@ -82,3 +82,13 @@ pub(crate) async fn raw(url: &StoreUrl) -> MultiplexedConnection {
 pub(crate) fn expect_refused<T: std::fmt::Debug>(answer: &Result<T, BrokerError>, expected: Refusal) {
     assert!(matches!(answer, Err(BrokerError::Refused { reason, .. }) if *reason == expected), "{answer:?}");
 }
+
+/// Lets the server be full: more is in use than it may use.
+pub(crate) async fn fill(scene: &Scene) {
+    let _: () = scene.ask(redis::cmd("CONFIG").arg("SET").arg("maxmemory-policy").arg("noeviction")).await;
+    let _: () = scene.ask(redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1)).await;
+}
+
+pub(crate) async fn empty(scene: &Scene) {
+    let _: () = scene.ask(redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(0)).await;
+}

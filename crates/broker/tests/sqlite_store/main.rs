@@ -9,6 +9,7 @@ mod crashes;
 mod damage;
 mod refusals;
 mod scale;
+mod schedules;
 mod sharing;
 #[cfg(target_os = "linux")]
 mod small_disk;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_broker::{
-    Acceptance, BrokerError, DueSchedules, Fired, Firing, IdOrigin, NewJob, Owner, Put, ScheduleEntry, ScheduleMark,
-    ScheduleView, Schedules, Start,
+    Acceptance, BrokerError, DueSchedules, Fired, Firing, IdOrigin, MAX_SCHEDULES, NewJob, Owner, Put, ScheduleEntry,
+    ScheduleMark, ScheduleView, Schedules, Start,
 };
 use celeriac_core::{Schedule, ScheduleName, State};
 
@@ -15,10 +15,12 @@ use super::store::Store;
 #[async_trait]
 impl Schedules for ModelBroker {
     async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError> {
+        check(entries.len())?;
         Ok(self.call(|store| entries.iter().map(|entry| store.put_schedule(entry)).collect()))
     }
 
     async fn remove_schedules(&self, names: &[ScheduleName], owner: Option<&Owner>) -> Result<Vec<bool>, BrokerError> {
+        check(names.len())?;
         Ok(self.call(|store| names.iter().map(|name| store.remove_schedule(name, owner)).collect()))
     }
 
@@ -28,7 +30,7 @@ impl Schedules for ModelBroker {
 
     async fn schedules(&self, after: Option<&ScheduleName>, max: usize) -> Result<Vec<ScheduleView>, BrokerError> {
         let behind = |view: &&ScheduleView| after.is_none_or(|after| view.name > *after);
-        Ok(self.ask(|store| store.schedules.values().filter(behind).take(max).cloned().collect()))
+        Ok(self.ask(|store| store.schedules.values().filter(behind).take(max.min(MAX_SCHEDULES)).cloned().collect()))
     }
 
     async fn schedule(&self, name: &ScheduleName) -> Result<Option<ScheduleView>, BrokerError> {
@@ -36,10 +38,11 @@ impl Schedules for ModelBroker {
     }
 
     async fn due_schedules(&self, max: usize) -> Result<DueSchedules, BrokerError> {
-        Ok(self.ask(|store| store.due_schedules(max)))
+        Ok(self.ask(|store| store.due_schedules(max.min(MAX_SCHEDULES))))
     }
 
     async fn fire(&self, firings: &[Firing]) -> Result<Vec<Fired>, BrokerError> {
+        Firing::check(firings)?;
         Ok(self.call(|store| firings.iter().map(|firing| store.fire(firing)).collect()))
     }
 
@@ -48,6 +51,13 @@ impl Schedules for ModelBroker {
         drop(tokio::time::timeout(timeout, changed).await);
         Ok(())
     }
+}
+
+fn check(count: usize) -> Result<(), BrokerError> {
+    if count > MAX_SCHEDULES {
+        return Err(BrokerError::Invalid(format!("{count} schedules in one call")));
+    }
+    Ok(())
 }
 
 impl Store {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_broker::{
     BrokerError, Condemned, Delivery, Exchanged, FetchRequest, Fetched, Holder, MAX_BATCH_BYTES, MAX_BATCH_JOBS,
-    NOTES_TTL, Note, Promoted, Pruned, Pulse, Reconciled, Registration, Session, Settled, Settlement,
+    NOTES_TTL, Note, Promoted, Pruned, Pulse, Reconciled, Registration, Session, Settled, Settlement, StoreLife,
 };
 use celeriac_core::{
     Fence, Generation, Incarnation, JobId, Lease, LogLine, Notes, Outcome, QueueName, TaskName, Timestamp, Transition,
@@ -24,7 +24,7 @@ impl Store {
         let expires = self.registration_end(lease);
         let worker = Worker { registration: registration.clone(), generation, expires };
         self.workers.insert(incarnation.clone(), worker);
-        Session { incarnation, generation, lease }
+        Session { incarnation, generation, lease, store: StoreLife::default() }
     }
 
     fn registration_end(&self, lease: Duration) -> Timestamp {

@@ -103,8 +103,13 @@ fn a_sound_history_breaks_nothing() {
     scene.run("doomed", "w3", 1, 17, Some(false));
     scene.end("doomed", State::Dead, (1, 1, 0), None);
     scene.accept("revoked", Act::Succeed);
+    scene.history("revoked", Event::Revoking);
     scene.history("revoked", Event::Revoked { answer: Revoked::Ended });
     scene.end("revoked", State::Revoked, (0, 0, 0), None);
+    // Its producer was killed before it heard the answer.
+    scene.accept("perhaps", Act::Succeed);
+    scene.history("perhaps", Event::Revoking);
+    scene.end("perhaps", State::Revoked, (0, 0, 0), None);
     assert_eq!(scene.broken(), []);
 }
 
@@ -313,7 +318,7 @@ fn a_unique_key_belongs_to_one_unfinished_job() {
 fn leftovers_silence_and_stragglers_are_passed_on() {
     let mut scene = Scene::sound();
     scene.evidence.leftovers.push("the key jobs is there".into());
-    scene.evidence.silent_queues.push("queue red".into());
+    scene.evidence.silent.push("queue red".into());
     scene.evidence.stragglers.push("worker-1".into());
     assert_eq!(scene.broken(), [Rule::Leftover, Rule::Silent, Rule::Straggler]);
 }

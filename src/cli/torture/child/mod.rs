@@ -1,17 +1,23 @@
 //! The processes that a torture starts: the same program again, under a verb that `--help` does not show.
 //!
 //! [`run`](fn@run) reads the order, the first line of standard input. A [`worker`] runs under the very verb that operators use,
-//! with the handler of [`handler`]; a [`producer`] goes on whatever it is told. When standard input closes, or the process that
+//! with the handler of [`handler`]; a [`producer`] goes on whatever it is told; a [`beat`] enqueues what is due. When standard input closes, or the process that
 //! started it is gone, a child goes too.
 
+mod beat;
 mod handler;
 mod producer;
 mod worker;
 
 use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_broker::{Broker, StoreUrl};
 
 use super::order::{Order, Role};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::store::connect;
 
 /// Plays the part that standard input names.
 pub(crate) async fn run() -> Result<(), Failure> {
@@ -26,6 +32,17 @@ pub(crate) async fn run() -> Result<(), Failure> {
     match order.role {
         Role::Work => worker::run(order).await,
         Role::Produce { rate } => producer::run(order, rate).await,
+        Role::Beat => beat::run(order).await,
+    }
+}
+
+/// Connects, however long that takes.
+async fn reach(url: &StoreUrl) -> Arc<dyn Broker> {
+    loop {
+        match connect(url).await {
+            Ok(broker) => return broker,
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::store::connect;
 use crate::cli::torture::events::{Event, Pen, Revoked};
 use crate::cli::torture::jobs::Draft;
 use crate::cli::torture::order::Order;
@@ -34,25 +33,13 @@ pub(super) async fn run(order: Order, rate: u32) -> Result<(), Failure> {
         signal(SignalKind::terminate()).map_err(|error| Failure::new(Exit::Failed, format!("no signals: {error}")))?;
     let url: StoreUrl = order.store.parse().map_err(|error| Failure::usage(format!("the store: {error}")))?;
     let producing = async {
-        let client = reach(&url).await?;
+        let client = Client::builder(super::reach(&url).await).enqueue_timeout(ENQUEUE_TIMEOUT).build();
+        let client = client.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         produce(&client, &pen, &order, rate).await
     };
     tokio::select! {
         produced = producing => produced,
         _ = ended.recv() => Ok(()),
-    }
-}
-
-/// Connects, however long that takes.
-async fn reach(url: &StoreUrl) -> Result<Client, Failure> {
-    loop {
-        match connect(url).await {
-            Ok(broker) => {
-                let client = Client::builder(broker).enqueue_timeout(ENQUEUE_TIMEOUT).build();
-                return client.map_err(|error| Failure::new(Exit::Failed, error.to_string()));
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
     }
 }
 
