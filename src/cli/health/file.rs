@@ -24,7 +24,7 @@ pub(super) async fn keep_touching(path: PathBuf, shown: Shown, mut stop: watch::
         let stuck = shown.health().and_then(|health| health.stuck);
         match stuck {
             Some(reason) => {
-                tracing::error!(reason, "this process does its work no more; its health file is left to age")
+                tracing::error!(reason, "this process does its work no more; its health file is left to age");
             }
             None => {
                 if let Err(error) = touch(&path) {
