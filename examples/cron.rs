@@ -31,7 +31,7 @@ async fn main() -> anyhow::Result<()> {
     // The owner tells these schedules from those of other applications in the same store.
     let beat = Beat::builder(client.clone()).owner("example").schedules(schedules).build()?;
 
-    let (done, mut backups) = unbounded_channel();
+    let (done, mut backups) = unbounded_channel::<()>();
     let tasks = Tasks::new().task::<backup>().task::<report>().state(done);
     let worker = Worker::builder(client, tasks).build()?;
     let (beat_handle, worker_handle) = (beat.handle(), worker.handle());
