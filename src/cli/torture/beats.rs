@@ -59,7 +59,7 @@ impl Beats {
     }
 
     /// Writes down every job that there must be by now: the occurrences from the beginning up to where each schedule stands.
-    pub(super) async fn expect(&self, store: &Store, pen: &Pen) -> Result<(), Failure> {
+    pub(super) async fn write_expected(&self, store: &Store, pen: &Pen) -> Result<(), Failure> {
         let (now, at) = (store.ask(store.broker.now()).await?, monotonic_ns());
         for (name, began) in &self.began {
             let view = view(store, name).await?;

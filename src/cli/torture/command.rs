@@ -95,7 +95,7 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     let pen = Pen::open(&probes, "probe").map_err(|error| unreadable(&error))?;
     let mut silent = aftermath.silent_queues(&pen).await?;
     silent.extend(beats_are_silent);
-    beats.expect(&aftermath.store, &pen).await?;
+    beats.write_expected(&aftermath.store, &pen).await?;
     beats.end(&aftermath.store).await?;
     let history = [arena.file("history"), probes];
     let history =
