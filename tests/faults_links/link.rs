@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How long an awaited event may take before the test fails. Far above what is normal: machines are noisy.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What handlers tell the test, and the test handlers.
 #[derive(Clone, Default)]
@@ -142,11 +142,7 @@ impl Link {
         let tasks = Tasks::new().task::<count>().task::<stay>().task::<stumble>().state(self.ledger.clone());
         let worker = set(Worker::builder(own, tasks)).build().unwrap();
         let handle = worker.handle();
-        let serves = worker.queues().iter().any(|queue| queue == "counted");
         let at_work = AtWork { handle, end: tokio::spawn(worker.run()) };
-        if !serves {
-            return at_work;
-        }
         done(&self.straight.enqueue(count { name: "first".into() }).await.unwrap()).await;
         at_work
     }

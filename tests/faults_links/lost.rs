@@ -10,6 +10,9 @@ use crate::link::{count, done, heartbeats, link, reconciles, registrations, sett
 
 const LOST: Fault = Fault::CutAnswer { at: 0 };
 
+/// Short, so that its end is worth fearing, and long enough for a machine that has much else to do.
+const LEASE: Duration = Duration::from_secs(3);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enqueue_whose_answer_was_lost_is_stored_once() {
     let link = link().await;
@@ -102,11 +105,11 @@ async fn a_registration_whose_answer_was_lost_leaves_one_worker_that_works() {
 #[tokio::test(flavor = "multi_thread")]
 async fn heartbeats_whose_answers_were_lost_cost_no_lease_while_some_are_answered() {
     let link = link().await;
-    link.worker(|worker| worker.lease(Duration::from_secs(2))).await;
+    link.worker(|worker| worker.lease(LEASE)).await;
     let job = link.straight.enqueue(stay { name: "stays".into() }).await.unwrap();
     link.ledger.has_begun("stays", 1).await;
     // Would take the job over as soon as the lease had ended.
-    link.straight_worker(|worker| worker.lease(Duration::from_secs(2))).await;
+    link.straight_worker(|worker| worker.lease(LEASE)).await;
     for _ in 0..4 {
         link.sees_twice(heartbeats()).await;
         let lost = link.proxy.set(Rule::new(heartbeats(), LOST));
@@ -120,14 +123,14 @@ async fn heartbeats_whose_answers_were_lost_cost_no_lease_while_some_are_answere
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_hears_no_heartbeat_answered_tells_its_jobs_before_the_lease_is_over() {
     let link = link().await;
-    link.worker(|worker| worker.lease(Duration::from_secs(2))).await;
+    link.worker(|worker| worker.lease(LEASE)).await;
     let job = link.straight.enqueue(stay { name: "stays".into() }).await.unwrap();
     link.ledger.has_begun("stays", 1).await;
     link.sees_twice(heartbeats()).await;
     let began = Instant::now();
     let lost = link.proxy.set(Rule::new(heartbeats(), LOST).always());
     assert_eq!(link.ledger.was_told("stays").await, CancelReason::LeaseAtRisk);
-    took("R21", "with a lease of 2 s and no answer, a handler was told to stop", began);
+    took("R21", "with a lease of 3 s and no answer, a handler was told to stop", began);
     // All the while the store heard the heartbeats, so the job is still this worker's.
     lost.lift();
     link.ledger.open();
