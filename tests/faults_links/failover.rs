@@ -85,6 +85,8 @@ async fn failing_over_and_back_under_load_loses_and_doubles_nothing_that_was_rep
         jobs.push(job);
     }
     assert_eq!(link.ledger.all_runs(), 61);
+    // The link's own server is the primary again.
+    link.is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -161,6 +161,19 @@ impl Link {
         seen.lift();
     }
 
+    /// Expects so many jobs to be ready, and none anywhere else. A job that is listed twice under one id is two here, and one everywhere else.
+    pub(crate) async fn has_ready(&self, jobs: u64) {
+        let queues = self.straight.broker().queues().await.unwrap();
+        let queue = queues.iter().find(|queue| queue.name.as_str() == "counted").unwrap();
+        let elsewhere = (queue.running, queue.scheduled, queue.dead, queue.parked);
+        assert_eq!((queue.ready, elsewhere), (jobs, (0, 0, 0, 0)), "{queue:?}");
+    }
+
+    /// Expects every job to have ended.
+    pub(crate) async fn is_empty(&self) {
+        self.has_ready(0).await;
+    }
+
     /// Enqueues, straight, a job that ends at once.
     pub(crate) async fn counted(&self, name: &str) -> JobHandle<String> {
         self.straight.enqueue(count { name: name.into() }).await.unwrap()

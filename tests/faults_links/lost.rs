@@ -22,6 +22,7 @@ async fn an_enqueue_whose_answer_was_lost_is_stored_once() {
     assert!(lost.happened().await);
     let stored = link.straight.broker().jobs(&JobFilter::default()).await.unwrap();
     assert_eq!(stored.len(), 2);
+    link.has_ready(2).await;
     assert!([before, job].iter().all(|job| stored.iter().any(|stored| stored.id == *job.id())));
 }
 
@@ -37,6 +38,7 @@ async fn a_hand_out_whose_answer_was_lost_is_handed_back_and_spends_no_attempt()
     took("R19", "the job of a lost hand-out had run", began);
     let outcome = link.straight.broker().result(job.id()).await.unwrap().unwrap();
     assert_eq!((outcome.attempt, outcome.losses, link.ledger.all_runs()), (1, 0, 2));
+    link.is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +84,7 @@ async fn a_retry_whose_answer_was_lost_is_one_retry() {
     let outcome = link.straight.broker().result(job.id()).await.unwrap().unwrap();
     assert_eq!((outcome.attempt, outcome.failures, outcome.losses), (2, 1, 0));
     assert_eq!(link.ledger.runs("stumbles"), 2);
+    link.is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,4 +156,5 @@ async fn a_link_that_is_cut_again_and_again_loses_nothing() {
         assert_eq!(done(&job).await, number.to_string());
     }
     assert_eq!(link.ledger.all_runs(), 201, "no job ran twice: a cut link costs no lease");
+    link.is_empty().await;
 }

@@ -42,6 +42,7 @@ async fn moves_and_ends_once(row: &str, cut_off: impl FnOnce(&FaultProxy)) {
     let summary = soon(zombie.end).await.unwrap().unwrap();
     assert!(summary.leases_lost >= 1, "{summary:?}");
     assert_eq!(link.ledger.runs("stays"), 2);
+    link.is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,12 +86,14 @@ async fn a_half_open_connection_for_commands_is_left_after_its_timeout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_half_open_connection_for_commands_is_left_by_a_producer_too() {
     let link = link().await;
+    link.linked.enqueue(count { name: "before".into() }).await.unwrap();
     let silent = silence(&link, Commands::holding("precious"), Way::ToClient);
     let began = Instant::now();
     let job = link.linked.enqueue(count { name: "precious".into() }).await.unwrap();
     assert!(silent.happened().await);
     took("R16, commands", "the job was known to be stored", began);
-    assert_eq!(link.straight.broker().jobs(&JobFilter::default()).await.unwrap()[0].id, *job.id());
+    assert!(link.straight.broker().job(job.id()).await.unwrap().is_some());
+    link.has_ready(2).await;
 }
 
 /// A worker waits, each time on another connection, on which nothing arrives.
@@ -213,6 +216,7 @@ async fn is_stored_once_when_sent_again(row: &str, cut_off: impl FnOnce(&FaultPr
     let listed = link.straight.broker().jobs(&JobFilter::default()).await.unwrap();
     assert_eq!(listed.iter().filter(|job| ids.contains(&job.id)).count(), 1);
     assert_eq!(listed.len(), 2);
+    link.has_ready(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,5 +247,5 @@ async fn a_producer_that_had_sent_nothing_yet_learns_that_nothing_was_stored() {
     link.proxy.heal();
     eventually(async || producer.broker().now().await.is_ok()).await;
     producer.enqueue(count { name: "precious".into() }).await.unwrap();
-    assert_eq!(link.straight.broker().jobs(&JobFilter::default()).await.unwrap().len(), 1);
+    link.has_ready(1).await;
 }
