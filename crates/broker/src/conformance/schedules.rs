@@ -375,7 +375,8 @@ pub async fn a_change_ends_the_wait_of_every_beat(context: Context) -> Outcome {
         put(&context, "s").await
     };
     let (ended, view) = within(async { tokio::join!(waits, put) }).await;
-    (ended.0?, ended.1?);
+    ended.0?;
+    ended.1?;
     let view = view?;
     within(context.broker.wait_for_schedules(&mark, seconds(3600))).await?;
     for change in ["pause", "resume", "remove"] {

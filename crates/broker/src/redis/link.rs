@@ -121,7 +121,7 @@ impl Link {
         let (mut connection, number) = self.connection().await?;
         connection.set_response_timeout(wait + RESPONSE_TIMEOUT);
         let answer = command.query_async(&mut connection).await;
-        self.judge(answer, number).await
+        foreign::named(self.judge(answer, number).await, [command], &mut connection).await
     }
 
     /// Runs a command like [`Link::waiting`]. Dropping it closes the connection: the next wait would stand behind this one.
@@ -131,7 +131,7 @@ impl Link {
         let mut abandoned = Abandoned { link: Some(self), number };
         let answer = command.query_async(&mut connection).await;
         abandoned.link = None;
-        self.judge(answer, number).await
+        foreign::named(self.judge(answer, number).await, [command], &mut connection).await
     }
 
     /// Runs a command that the server answers after `wait` at the latest, and right behind it, in the same round trip, a script.
