@@ -156,7 +156,7 @@ impl Schedules for RedisBroker {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let mut command = redis::cmd("XREAD");
         command.arg("BLOCK").arg(millis).arg("STREAMS").arg(self.keys.schedule_changes()).arg(mark.as_str());
-        self.changes.waiting_alone(&command, timeout).await.map(|_| ())
+        self.changes.waiting(&command, timeout).await.map(|_| ())
     }
 }
 
