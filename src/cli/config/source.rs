@@ -8,6 +8,12 @@ use toml::de::DeValue;
 
 use crate::cli::exit::Failure;
 
+/// The most characters of what is said of a problem.
+const LONGEST: usize = 500;
+
+/// How many letters of a name may be wrong.
+const TYPOS: usize = 3;
+
 /// The file being read.
 pub(super) struct Source<'s> {
     pub(super) path: &'s Path,
@@ -34,7 +40,10 @@ impl Source<'_> {
         let before = self.text.get(..problem.at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Failure::usage(format!("{}:{line}:{column}: {}", self.path.display(), problem.text))
+        // It may repeat what it is about.
+        let cut = problem.text.char_indices().nth(LONGEST).map(|(end, _)| format!("{}…", &problem.text[..end]));
+        let text = cut.as_deref().unwrap_or(&problem.text);
+        Failure::usage(format!("{}:{line}:{column}: {text}", self.path.display()))
     }
 }
 
@@ -54,8 +63,9 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
 /// Asks whether the nearest of `known` was meant, if one is near.
 pub(super) fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
     let distance = |name: &&&str| strsim::damerau_levenshtein(unknown, name);
-    let candidate = known.iter().min_by_key(distance)?;
+    // Comparing takes as much memory as both are long together, so a name that is much too long is not compared.
+    let candidate = known.iter().filter(|name| unknown.len() <= 4 * (name.len() + TYPOS)).min_by_key(distance)?;
     // Half of a short name may be wrong, and not more than three letters of a long one.
-    let is_near = distance(&candidate) <= (candidate.len() / 2).min(3);
+    let is_near = distance(&candidate) <= (candidate.len() / 2).min(TYPOS);
     is_near.then(|| format!("did you mean {candidate:?}?"))
 }
