@@ -32,7 +32,7 @@ pub use celeriac_worker::{
     QueueOrder, State, States, Summary, TaskFn, Tasks, TasksError, Worker, WorkerBuilder, WorkerError, WorkerHandle,
 };
 #[cfg(feature = "cli")]
-pub use cli::cli;
+pub use cli::{Cli, cli};
 
 /// What generated code refers to. Not part of the public interface.
 #[doc(hidden)]

@@ -1,26 +1,27 @@
 //! What may be typed. The text of `--help` is in the doc comments here.
 
+mod beat;
 mod bench;
 mod queues;
+mod schedule;
 mod torture;
+mod worker;
 
 use std::ffi::OsString;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use celeriac_core::{
-    DurationError, Incarnation, JobId, QueueName, State, TaskName, UniqueKey, excerpt, parse_duration,
-};
+use celeriac_core::{DurationError, JobId, QueueName, State, TaskName, UniqueKey, excerpt, parse_duration};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+pub(crate) use beat::BeatArgs;
 pub(crate) use bench::BenchArgs;
 pub(crate) use queues::WeighedQueue;
+pub(crate) use schedule::{AddArgs, NextArgs, ScheduleVerb};
 pub(crate) use torture::{FaultKind, TortureArgs, TorturedStore};
-
-use crate::cli::health::HealthTarget;
-use crate::cli::logging::LogFormat;
+pub(crate) use worker::WorkerArgs;
 
 /// Where jobs are kept unless something else is said.
 pub(crate) const DEFAULT_STORE: &str = "sqlite:celeriac.db";
@@ -51,6 +52,11 @@ pub(crate) struct CommandLine {
 pub(crate) enum Verb {
     /// Run jobs
     Worker(WorkerArgs),
+    /// Enqueue the jobs of schedules when they are due
+    Beat(BeatArgs),
+    /// Look at schedules, add, pause and remove them
+    #[command(subcommand)]
+    Schedule(ScheduleVerb),
     /// Enqueue a job, or a file of jobs
     Enqueue(EnqueueArgs),
     /// Look at jobs, revoke them, explain why one has not run
@@ -83,47 +89,6 @@ pub(crate) enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WorkerArgs {
-    /// Queues to serve; one with =N comes first N times as often as one without [default: "default" and those of the known tasks]
-    #[arg(short, long = "queue", value_name = "QUEUE[=N]", value_delimiter = ',')]
-    pub(crate) queues: Vec<WeighedQueue>,
-    /// Serve a queue only while those named before it are empty
-    #[arg(long)]
-    pub(crate) strict: bool,
-    /// Jobs at once [default: 16 for each core; one for each core if all tasks are commands]
-    #[arg(short, long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
-    pub(crate) concurrency: Option<NonZeroUsize>,
-    /// Blocking tasks at once, each on a thread [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
-    pub(crate) blocking: Option<NonZeroUsize>,
-    /// File of command tasks [default: celeriac.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Name of this worker [default: the host's name]
-    #[arg(long, value_parser = worker_name)]
-    pub(crate) name: Option<String>,
-    /// How long a stop may take; what still runs then is handed back
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-    pub(crate) grace: Duration,
-    /// How long jobs stay this worker's own after its last heartbeat; at least 1s
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = lease)]
-    pub(crate) lease: Duration,
-    /// End when the queues are empty and nothing is due within a minute
-    #[arg(long)]
-    pub(crate) burst: bool,
-    /// End after so many jobs were begun
-    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
-    pub(crate) max_tasks: Option<NonZeroU64>,
-    /// Tell whoever keeps this process running how it is: HOST:PORT serves /livez, /readyz and /metrics; a path with a slash is a
-    /// file that is touched while the worker is alive
-    #[arg(long, value_name = "ADDRESS|PATH")]
-    pub(crate) health: Option<HealthTarget>,
-    /// How log lines look
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: LogFormat,
 }
 
 #[derive(Debug, Args)]
@@ -381,18 +346,6 @@ fn header(text: &str) -> Result<(String, String), String> {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => Err(format!("{:?} has no value; write it as NAME=VALUE", excerpt(text))),
     }
-}
-
-fn lease(text: &str) -> Result<Duration, String> {
-    match parse_duration(text) {
-        Ok(lease) if lease < Duration::from_secs(1) => Err("a lease must last at least 1s".to_owned()),
-        Ok(lease) => Ok(lease),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn worker_name(text: &str) -> Result<String, String> {
-    Incarnation::generate(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn at_least_one<N: std::str::FromStr>(text: &str) -> Result<N, &'static str> {

@@ -1,5 +1,6 @@
 //! `doctor`: looks at the store and at what happens in it, and says what is wrong and what to do.
 
+mod schedules;
 mod traffic;
 
 use std::time::SystemTime;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{age, print, print_json, printable};
 use crate::cli::run::Setting;
+use crate::cli::schedule::sight;
 use crate::cli::store::Store;
 
 /// Ready jobs that are looked at in each queue, for the tasks they need.
@@ -25,6 +27,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<(), Failure> {
     findings.extend(store.ask(store.broker.checkup()).await?.findings);
     findings.push(clock(&store).await?);
     findings.extend(traffic(&store).await?);
+    findings.extend(schedules::findings(&sight::all(&store).await?));
     let bad = findings.iter().filter(|finding| finding.grade >= Grade::Bad).count();
     if setting.json {
         print_json(&Answer::new(&store, &findings))?;

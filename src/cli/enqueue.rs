@@ -62,7 +62,7 @@ fn job_spec(args: EnqueueArgs, tasks: &Tasks) -> Result<JobSpec, Failure> {
     })
 }
 
-fn standard_input() -> Result<String, Failure> {
+pub(crate) fn standard_input() -> Result<String, Failure> {
     let mut text = String::new();
     // A byte more than is allowed shows that there is too much, without reading what may be endless.
     let limit = MAX_PAYLOAD_BYTES as u64 + 1;

@@ -1,4 +1,4 @@
-//! Says how a worker is, to whoever keeps the process running: over HTTP, or by a file whose time of change goes on.
+//! Says how a worker or a beat is, to whoever keeps the process running: over HTTP, or by a file whose time of change goes on.
 //!
 //! It has a thread and a runtime of its own, so that it answers also when tasks block the worker's: then above all.
 
@@ -11,8 +11,9 @@ use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
+use celeriac_beat::BeatHandle;
 use celeriac_core::excerpt;
-use celeriac_worker::{Health, WorkerHandle};
+use celeriac_worker::WorkerHandle;
 use tokio::sync::watch;
 
 use crate::cli::exit::{Exit, Failure};
@@ -43,22 +44,58 @@ impl FromStr for HealthTarget {
     }
 }
 
-/// The worker, once there is one.
+/// The worker and the beat of this process, once they are there.
 #[derive(Clone, Default)]
-struct Shown(Arc<OnceLock<WorkerHandle>>);
+struct Shown(Arc<Both>);
+
+#[derive(Default)]
+struct Both {
+    worker: OnceLock<WorkerHandle>,
+    beat: OnceLock<BeatHandle>,
+}
+
+/// How they are together: each as it is worst.
+struct Health {
+    stuck: Option<String>,
+    unready: Option<String>,
+}
 
 impl Shown {
     fn worker(&self) -> Option<&WorkerHandle> {
-        self.0.get()
+        self.0.worker.get()
     }
 
-    /// How the worker is; `None` while the process still waits for its store: alive, and not ready.
+    fn beat(&self) -> Option<&BeatHandle> {
+        self.0.beat.get()
+    }
+
+    /// How they are; `None` while the process still waits for its store: alive, and not ready.
     fn health(&self) -> Option<Health> {
-        self.worker().map(WorkerHandle::health)
+        let worker = self.worker().map(WorkerHandle::health).map(|it| Health { stuck: it.stuck, unready: it.unready });
+        let beat = self.beat().map(BeatHandle::health).map(|it| Health { stuck: it.stuck, unready: it.unready });
+        match (worker, beat) {
+            (Some(worker), Some(beat)) => {
+                Some(Health { stuck: worker.stuck.or(beat.stuck), unready: worker.unready.or(beat.unready) })
+            }
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// What Prometheus reads.
+    async fn metrics(&self) -> String {
+        let is_ready = self.health().is_some_and(|health| health.stuck.is_none() && health.unready.is_none());
+        let mut text = match self.worker() {
+            Some(worker) => worker.metrics_text().await,
+            None => format!("celeriac_store_up {}\n", u8::from(is_ready)),
+        };
+        if let Some(beat) = self.beat() {
+            text.push_str(&beat.stats().to_prometheus());
+        }
+        text
     }
 }
 
-/// Tells a worker's health until it is dropped.
+/// Tells the health of worker and beat until it is dropped.
 pub(crate) struct HealthService {
     shown: Shown,
     stop: watch::Sender<bool>,
@@ -66,7 +103,7 @@ pub(crate) struct HealthService {
 }
 
 impl HealthService {
-    /// Starts to tell it. There need not be a worker yet.
+    /// Starts to tell it. There need be neither yet.
     pub(crate) fn start(target: HealthTarget) -> Result<Self, Failure> {
         let shown = Shown::default();
         let stop = watch::Sender::new(false);
@@ -89,7 +126,12 @@ impl HealthService {
     /// Tells the health of this worker from now on.
     pub(crate) fn show(&self, worker: WorkerHandle) {
         // There is one worker in a process; a second would not be shown.
-        let _ = self.shown.0.set(worker);
+        let _ = self.shown.0.worker.set(worker);
+    }
+
+    /// Tells the health of this beat from now on, too.
+    pub(crate) fn show_beat(&self, beat: BeatHandle) {
+        let _ = self.shown.0.beat.set(beat);
     }
 }
 

@@ -77,6 +77,24 @@ struct Line<'l> {
 }
 
 impl JobSpec {
+    /// A job of which nothing else is said.
+    pub(crate) fn new(task: TaskName, queue: QueueName) -> Self {
+        Self {
+            task,
+            args: RawValue::from_string("{}".to_owned()).expect("an empty object is JSON"),
+            queue,
+            start: Start::Now,
+            id: None,
+            retries: None,
+            timeout: None,
+            priority: None,
+            unique: None,
+            expires: None,
+            deadline: None,
+            headers: Vec::new(),
+        }
+    }
+
     /// Reads a line of a file of jobs; the error says what is wrong with it.
     pub(crate) fn from_line(line: &str, tasks: &Tasks) -> Result<Self, String> {
         // A list would be read too, as the fields in their order, and nobody means that.

@@ -94,12 +94,17 @@ pub(crate) fn age(duration: Duration) -> String {
 
 /// An instant by the zone of this machine, and how far it is from `now`.
 pub(crate) fn when(instant: Timestamp, now: Timestamp) -> String {
+    when_in(instant, now, TimeZone::try_system().unwrap_or(TimeZone::UTC))
+}
+
+/// The same by a zone of its own.
+pub(crate) fn when_in(instant: Timestamp, now: Timestamp, zone: TimeZone) -> String {
     let distance = if instant > now {
         format!("in {}", age(instant.since(now)))
     } else {
         format!("{} ago", age(now.since(instant)))
     };
-    format!("{} ({distance})", local(instant, TimeZone::try_system().unwrap_or(TimeZone::UTC)))
+    format!("{} ({distance})", local(instant, zone))
 }
 
 fn local(instant: Timestamp, zone: TimeZone) -> String {

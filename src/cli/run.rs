@@ -7,27 +7,21 @@ use celeriac_worker::Tasks;
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
 
+use crate::cli::application::ApplicationSchedules;
 use crate::cli::args::{CommandLine, DEFAULT_STORE, Verb, told_apart};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::log_lines::LogLines;
 use crate::cli::logging::{self, LogFormat};
 use crate::cli::output::{brief, note, print};
-use crate::cli::{bench, dead, doctor, enqueue, enqueue_file, job, queue, result, torture, worker, workers};
+use crate::cli::{
+    beat, bench, dead, doctor, enqueue, enqueue_file, job, queue, result, schedule, torture, worker, workers,
+};
 
 /// How much of an argument is repeated in a complaint about it, in characters: a name has at most 200.
 const REPEATED: usize = 300;
 
-/// The whole command line for any application: the verbs of `celeriac`, for `tasks` and the command tasks of `celeriac.toml`.
-///
-/// It reads the arguments of the process and installs signal handlers and, unless there is one, a log on standard error.
-///
-/// ```no_run
-/// # use celeriac::Tasks;
-/// # async fn example() -> std::process::ExitCode {
-/// celeriac::cli(Tasks::new()).await
-/// # }
-/// ```
-pub async fn cli(tasks: Tasks) -> ExitCode {
+/// Reads the arguments of the process and does what they say.
+pub(crate) async fn run(tasks: Tasks, schedules: ApplicationSchedules) -> ExitCode {
     let line = match CommandLine::try_parse_from(told_apart(std::env::args_os())) {
         Ok(line) => line,
         Err(answer) => {
@@ -38,7 +32,7 @@ pub async fn cli(tasks: Tasks) -> ExitCode {
         }
     };
     let log = start_log(&line.verb);
-    let ended = run(line, tasks).await;
+    let ended = obey(line, tasks, schedules).await;
     let is_read = log.is_none_or(|lines| lines.wait_until_written());
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,6 +63,8 @@ fn without_control_characters(mut complaint: clap::Error) -> clap::Error {
 pub(crate) struct Setting {
     /// The tasks of the application.
     pub(crate) tasks: Tasks,
+    /// Its schedules.
+    pub(crate) schedules: ApplicationSchedules,
     /// The address of the store.
     pub(crate) url: StoreUrl,
     /// Whether somebody named that address, or it is the default, which `bench` must not use.
@@ -77,13 +73,15 @@ pub(crate) struct Setting {
     pub(crate) json: bool,
 }
 
-async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
+async fn obey(line: CommandLine, tasks: Tasks, schedules: ApplicationSchedules) -> Result<(), Failure> {
     // An empty one, as an empty environment variable gives, is none.
     let named = line.broker.filter(|text| !text.is_empty());
     let url = store_url(named.as_deref())?;
-    let setting = Setting { tasks, url, is_named: named.is_some(), json: line.json };
+    let setting = Setting { tasks, schedules, url, is_named: named.is_some(), json: line.json };
     match line.verb {
         Verb::Worker(args) => worker::run(args, setting).await,
+        Verb::Beat(args) => beat::run(args, setting).await,
+        Verb::Schedule(verb) => schedule::run(verb, setting).await,
         Verb::Enqueue(args) => match args.from.clone() {
             Some(file) => enqueue_file::run(&file, args, setting).await,
             None => enqueue::run(args, setting).await,
@@ -106,6 +104,7 @@ async fn run(line: CommandLine, tasks: Tasks) -> Result<(), Failure> {
 fn start_log(verb: &Verb) -> Option<LogLines> {
     match verb {
         Verb::Worker(args) => logging::start_lasting(args.log_format),
+        Verb::Beat(args) => logging::start_lasting(args.log_format),
         Verb::TortureChild => logging::start_lasting(LogFormat::Text),
         _ => {
             logging::start();

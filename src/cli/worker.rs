@@ -1,24 +1,22 @@
 //! `worker`: runs jobs until a signal ends it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use celeriac_broker::{Broker, BrokerError, StoreUrl};
+use celeriac_broker::{Broker, BrokerError};
 use celeriac_worker::{QueueOrder, Summary, Tasks, Worker, WorkerError, WorkerHandle};
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::args::WorkerArgs;
-use crate::cli::config;
+use crate::cli::beat::Companion;
+use crate::cli::config::{self, Config};
 use crate::cli::exit::{Exit, Failure, chain};
 use crate::cli::health::HealthService;
 use crate::cli::output::print_json;
+use crate::cli::own_schedules::{self, OwnSchedules};
+use crate::cli::reach::reach;
 use crate::cli::run::Setting;
-use crate::cli::store::connect;
-
-/// The pauses between attempts to reach a store that is away at the start.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use crate::cli::signals::{Asked, Signals};
 
 /// What a worker gets beyond its grace, or after a second signal, to hand back and to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -26,25 +24,33 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// What an application gets to end in order beside handlers that do not.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// How often a worker says that it still waits for its store.
-const SPEAK_EVERY: Duration = Duration::from_secs(10);
-
 pub(crate) async fn run(args: WorkerArgs, setting: Setting) -> Result<(), Failure> {
-    let tasks = config::add_commands(setting.tasks, args.config.as_deref(), &setting.url)?;
+    let Config { tasks, schedules } = config::read(setting.tasks, args.config.as_deref(), &setting.url)?;
     if tasks.is_empty() {
         return Err(no_task());
     }
     tasks.check().map_err(|error| Failure::usage(error.to_string()))?;
+    let own = if args.beat {
+        Some(own_schedules::gather(setting.schedules, schedules, args.owner.clone(), &tasks)?)
+    } else {
+        say_that_none_runs(setting.schedules.periodic.len() + schedules.entries.len());
+        None
+    };
     let mut signals = Signals::install()?;
     let (store, grace) = (setting.url.to_string(), args.grace);
     let health = args.health.clone().map(HealthService::start).transpose()?;
     let Some(broker) = reach(&setting.url, &mut signals).await? else { return Ok(()) };
-    let worker = build(broker, tasks, args).map_err(|error| failure(&store, &error))?;
+    let worker = build(Arc::clone(&broker), tasks, args).map_err(|error| failure(&store, &error))?;
     let handle = worker.handle();
     if let Some(health) = &health {
         health.show(handle.clone());
     }
+    let companion = own.map(|own| accompany(own, broker, &handle, health.as_ref())).transpose()?;
     let ended = run_under_signals(worker, grace, &store, &mut signals).await;
+    let beat_ended = match companion {
+        Some(companion) => companion.end(&store).await,
+        None => Ok(()),
+    };
     let kept = handle.running();
     if kept > 0 {
         end_all_the_same();
@@ -54,7 +60,31 @@ pub(crate) async fn run(args: WorkerArgs, setting: Setting) -> Result<(), Failur
         let text = format!("{kept} jobs neither ended nor could be handed back; they run again after their lease");
         return Err(Failure::new(Exit::Failed, text));
     }
-    Ok(())
+    beat_ended
+}
+
+/// Starts a beat beside the worker.
+fn accompany(
+    own: OwnSchedules,
+    broker: Arc<dyn Broker>,
+    worker: &WorkerHandle,
+    health: Option<&HealthService>,
+) -> Result<Companion, Failure> {
+    let beat = own.beat(broker)?;
+    if let Some(health) = health {
+        health.show_beat(beat.handle());
+    }
+    Ok(Companion::start(beat, worker.clone()))
+}
+
+/// Whoever writes schedules down and starts a worker may take them for granted.
+fn say_that_none_runs(schedules: usize) {
+    if schedules > 0 {
+        tracing::info!(
+            schedules,
+            "this worker runs no schedules; celeriac beat does, and so does a worker with --beat"
+        );
+    }
 }
 
 /// A runtime waits at its end for handlers that do not give their threads back, however long they take. A process that was told to end
@@ -106,33 +136,6 @@ fn build(broker: Arc<dyn Broker>, tasks: Tasks, args: WorkerArgs) -> Result<Work
     let (queues, concurrency) = (worker.queues().join(","), worker.concurrency());
     tracing::info!(%store, %queues, tasks = %names, concurrency, "worker starts");
     Ok(worker)
-}
-
-/// Connects, however long that takes; `None` if a signal came first.
-async fn reach(url: &StoreUrl, signals: &mut Signals) -> Result<Option<Arc<dyn Broker>>, Failure> {
-    let mut pause = FIRST_PAUSE;
-    let mut spoke: Option<Instant> = None;
-    loop {
-        let error = tokio::select! {
-            connected = connect(url) => match connected {
-                Ok(broker) => return Ok(Some(broker)),
-                Err(error) => error,
-            },
-            () = signals.next() => return Ok(None),
-        };
-        if !error.is_transient() {
-            return Err(Failure::store(&url.to_string(), &error));
-        }
-        if spoke.is_none_or(|spoke| spoke.elapsed() >= SPEAK_EVERY) {
-            spoke = Some(Instant::now());
-            tracing::warn!(store = %url, error = %chain(&error), "waiting for the store");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = signals.next() => return Ok(None),
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
 }
 
 /// Runs the worker: the first signal stops it in order, the second at once.
@@ -188,47 +191,5 @@ fn failure(store: &str, error: &WorkerError) -> Failure {
         WorkerError::Store(error) => Failure::store(store, error),
         WorkerError::Tasks(_) | WorkerError::Name(_) | WorkerError::Option(_) => Failure::usage(error.to_string()),
         _ => Failure::new(Exit::Failed, chain(error)),
-    }
-}
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    End,
-    Quiet,
-}
-
-/// The signals that ask a process to end, or to be quiet.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    user: Signal,
-}
-
-impl Signals {
-    fn install() -> Result<Self, Failure> {
-        let install = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("no signals: {error}")));
-        Ok(Self {
-            terminate: install(SignalKind::terminate())?,
-            interrupt: install(SignalKind::interrupt())?,
-            user: install(SignalKind::user_defined1())?,
-        })
-    }
-
-    /// Waits for any. Dropping it loses none.
-    async fn either(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
-            _ = self.user.recv() => Asked::Quiet,
-        }
-    }
-
-    /// Waits for one that asks to end. Dropping it loses none.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

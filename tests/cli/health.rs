@@ -12,7 +12,7 @@ use crate::place::{Place, Process};
 /// Only guards against waiting for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A worker that tells its health, and where.
+/// A process that tells its health, and where.
 struct Told {
     worker: Process,
     address: String,
@@ -20,7 +20,11 @@ struct Told {
 
 impl Told {
     fn start(place: &Place, arguments: &[&str]) -> Self {
-        let all = [&["worker", "--health", "127.0.0.1:0", "--log-format", "json"], arguments].concat();
+        Self::start_as("worker", place, arguments)
+    }
+
+    fn start_as(verb: &str, place: &Place, arguments: &[&str]) -> Self {
+        let all = [&[verb, "--health", "127.0.0.1:0", "--log-format", "json"], arguments].concat();
         let worker = Process::start(place.command(&all));
         let line: serde_json::Value =
             serde_json::from_str(&worker.until("health is told")).expect("a log line in JSON");
@@ -145,4 +149,51 @@ fn what_cannot_be_used_is_a_usage_error() {
         assert_eq!(answer.code, 2, "{target}");
         assert!(answer.err.contains(word) && answer.err.contains(target), "{}", answer.err);
     }
+}
+
+#[test]
+fn a_beat_tells_its_health_and_what_it_did() {
+    let place = Place::new();
+    place.ok(&["schedule", "add", "tick", "--every", "1s", "echo"]);
+    let told = Told::start_as("beat", &place, &[]);
+    assert_eq!(told.until("/readyz", 200), "ok\n");
+    assert_eq!(told.get("/livez"), (200, "ok\n".to_owned()));
+    told.worker.until("enqueued");
+    let page = told.get("/metrics").1;
+    assert!(
+        page.contains("celeriac_store_up 1\n") && page.contains("# TYPE celeriac_schedule_fired_total counter\n"),
+        "{page}"
+    );
+    assert!(!page.contains("celeriac_schedule_fired_total 0\n"), "{page}");
+    told.worker.signal(Signal::TERM);
+    assert_eq!(told.worker.end().code, 0);
+}
+
+#[test]
+fn a_beat_whose_store_is_away_is_live_and_not_ready() {
+    let server = RedisServer::start(&RedisOptions::default());
+    server.kill();
+    let place = Place::with_store(server.url().expose());
+    let told = Told::start_as("beat", &place, &[]);
+    assert_eq!(told.get("/readyz"), (503, "the process waits for its store\n".to_owned()));
+    server.restart();
+    told.until("/readyz", 200);
+    place.ok(&["schedule", "add", "tick", "--every", "1s", "echo"]);
+    server.kill();
+    assert!(told.until("/readyz", 503).contains("waiting for the store"));
+    assert_eq!(told.get("/livez").0, 200);
+    assert!(told.get("/metrics").1.contains("celeriac_store_up 0\n"));
+    server.restart();
+    told.until("/readyz", 200);
+}
+
+#[test]
+fn a_worker_with_a_beat_tells_of_both() {
+    let place = Place::new();
+    place.ok(&["schedule", "add", "tick", "--every", "1s", "echo"]);
+    let told = Told::start(&place, &["--beat"]);
+    told.until("/readyz", 200);
+    let told_of_both =
+        |page: &String| page.contains("celeriac_worker_slots") && page.contains("celeriac_schedule_fired_total 1\n");
+    until(|| Some(told.get("/metrics").1).filter(told_of_both));
 }

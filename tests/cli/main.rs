@@ -1,5 +1,6 @@
 //! The command line as scripts and people use it: real processes, real stores, exit codes and JSON.
 
+mod beat;
 mod bench;
 mod control;
 mod dead;
@@ -11,5 +12,6 @@ mod job;
 mod place;
 mod queue;
 mod result;
+mod schedule;
 mod torture;
 mod worker;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -77,7 +77,6 @@ impl Place {
         self.directory.path().join(name).exists()
     }
 
-    #[cfg(target_os = "linux")]
     pub(crate) fn path(&self) -> &std::path::Path {
         self.directory.path()
     }
@@ -158,9 +157,14 @@ impl Process {
 
     /// Waits for a line with this text.
     pub(crate) fn until(&self, text: &str) -> String {
-        let mut seen = Vec::new();
+        self.until_within(PATIENCE, text)
+    }
+
+    /// The same with less patience: for what would happen later anyway, but for another reason.
+    pub(crate) fn until_within(&self, patience: Duration, text: &str) -> String {
+        let (began, mut seen) = (Instant::now(), Vec::new());
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(patience.saturating_sub(began.elapsed())) {
                 Ok(line) if line.contains(text) => return line,
                 Ok(line) => seen.push(line),
                 Err(_) => panic!("no line with {text:?} in {seen:#?}"),

@@ -43,11 +43,8 @@ fn what_is_wrong_in_the_file_is_told_with_its_line_by_worker_and_enqueue() {
 }
 
 #[test]
-fn schedules_and_missing_files_are_refused() {
-    let place = Place::new();
-    place.write("celeriac.toml", "[schedules.nightly]\ntask = \"a\"\n");
-    assert!(place.run(&["worker"]).err.contains("[schedules] is not supported yet"));
-    let answer = place.run(&["worker", "--config", "nothing.toml"]);
+fn a_missing_file_is_refused() {
+    let answer = Place::new().run(&["worker", "--config", "nothing.toml"]);
     assert_eq!(answer.code, 2);
     assert!(answer.err.contains("cannot read nothing.toml"), "{}", answer.err);
 }
@@ -181,7 +178,8 @@ fn options_that_cannot_work_are_usage_errors() {
         &["worker", "--grace", "30"],
         &["worker", "--name", "a~b"],
         &["worker", "--log-format", "xml"],
-        &["worker", "--beat"],
+        &["worker", "--beat", "--burst"],
+        &["worker", "--owner", "shop"],
     ] {
         assert_eq!(place.run(arguments).code, 2, "{arguments:?}");
     }

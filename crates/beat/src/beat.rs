@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::decide::decide;
+use crate::health::{BeatHealth, Pulse};
 use crate::periodic::{Periodic, PeriodicError};
 use crate::register::register;
 use crate::stats::{BeatStats, Counters};
@@ -59,6 +60,7 @@ pub struct BeatBuilder {
     broker: Arc<dyn Broker>,
     owner: Option<String>,
     periodic: Vec<Periodic>,
+    entries: Vec<ScheduleEntry>,
 }
 
 impl BeatBuilder {
@@ -83,6 +85,13 @@ impl BeatBuilder {
         self
     }
 
+    /// Adds schedules that were checked before, by [`Periodic::into_entry`]. Like the others they become the owner's.
+    #[must_use]
+    pub fn entries(mut self, entries: impl IntoIterator<Item = ScheduleEntry>) -> Self {
+        self.entries.extend(entries);
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -90,19 +99,21 @@ impl BeatBuilder {
     pub fn build(self) -> Result<Beat, BeatError> {
         let owner = match self.owner {
             Some(name) => Some(Owner::App(ScheduleName::new(name).map_err(BeatError::Owner)?)),
-            None if self.periodic.is_empty() => None,
+            None if self.periodic.is_empty() && self.entries.is_empty() => None,
             None => return Err(BeatError::NoOwner),
         };
-        let mut entries: Vec<ScheduleEntry> = Vec::new();
+        let belongs_to = owner.clone().unwrap_or_default();
+        let mut entries = self.entries;
+        entries.iter_mut().for_each(|entry| entry.owner = belongs_to.clone());
         for periodic in self.periodic {
-            entries.push(periodic.into_entry(owner.clone().unwrap_or_default())?);
+            entries.push(periodic.into_entry(belongs_to.clone())?);
         }
         let mut names = BTreeSet::new();
         if let Some(twice) = entries.iter().find(|entry| !names.insert(&entry.name)) {
             return Err(BeatError::Twice(twice.name.to_string()));
         }
-        let (stop, counters) = (CancellationToken::new(), Arc::default());
-        Ok(Beat { broker: self.broker, owner, entries, handle: BeatHandle { stop, counters } })
+        let (stop, counters, pulse) = (CancellationToken::new(), Arc::default(), Arc::default());
+        Ok(Beat { broker: self.broker, owner, entries, handle: BeatHandle { stop, counters, pulse } })
     }
 }
 
@@ -121,6 +132,7 @@ pub struct Beat {
 pub struct BeatHandle {
     stop: CancellationToken,
     counters: Arc<Counters>,
+    pulse: Arc<Pulse>,
 }
 
 impl BeatHandle {
@@ -134,6 +146,13 @@ impl BeatHandle {
     pub fn stats(&self) -> BeatStats {
         self.counters.stats()
     }
+
+    /// How the beat is now. Ask from another thread or runtime than the beat's own if something may block that.
+    #[must_use]
+    pub fn health(&self) -> BeatHealth {
+        let stopping = self.stop.is_cancelled().then(|| "the beat is stopping".to_owned());
+        BeatHealth { unready: stopping.or_else(|| self.pulse.unready()), stuck: self.pulse.stuck() }
+    }
 }
 
 /// What a look has found.
@@ -146,7 +165,7 @@ struct Look {
 impl Beat {
     /// Begins to set a beat up. `store` is a client, or the store itself.
     pub fn builder(store: impl Into<Arc<dyn Broker>>) -> BeatBuilder {
-        BeatBuilder { broker: store.into(), owner: None, periodic: Vec::new() }
+        BeatBuilder { broker: store.into(), owner: None, periodic: Vec::new(), entries: Vec::new() }
     }
 
     /// A handle that stops the beat.
@@ -220,8 +239,12 @@ impl Beat {
         let mut pause = FIRST_PAUSE;
         loop {
             match call().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.handle.pulse.answered();
+                    return Ok(answer);
+                }
                 Err(error) if error.is_transient() => {
+                    self.handle.pulse.away(&error);
                     self.note_error(&error, "the store does not answer the beat");
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -254,6 +277,8 @@ impl Beat {
     async fn tick(&self) -> Result<Look, BrokerError> {
         loop {
             let found = self.broker.due_schedules(PORTION).await?;
+            // With much to catch up a look takes many calls.
+            self.handle.pulse.answered();
             if found.due.is_empty() {
                 return Ok(Look { now: found.now, next: found.next, mark: found.mark });
             }

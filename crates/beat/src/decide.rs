@@ -17,6 +17,7 @@ const MOST_COUNTED: usize = 100_000;
 const POSTPONEMENT: Duration = Duration::from_secs(60);
 
 /// Decides about a schedule at an instant of the store's clock. What cannot be read is postponed, with the reason.
+#[expect(clippy::result_large_err, reason = "both ways are a firing, and the caller takes either")]
 pub(crate) fn decide(view: &ScheduleView, now: Timestamp) -> Result<Firing, (Firing, String)> {
     let read = |schedule: &Schedule| {
         let timetable = schedule.timetable.parse::<Timetable>();

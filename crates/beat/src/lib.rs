@@ -20,6 +20,7 @@
 mod beat;
 pub mod calendar;
 mod decide;
+mod health;
 mod periodic;
 mod register;
 mod stats;
@@ -28,6 +29,7 @@ mod upcoming;
 pub use beat::{Beat, BeatBuilder, BeatError, BeatHandle};
 pub use calendar::{CronField, FieldFault, Occurrences, Timetable, TimetableError, Zone};
 pub use celeriac_core::{CatchUp, Overlap, Schedule, ScheduleName};
+pub use health::BeatHealth;
 pub use periodic::{MAX_CATCH_UP, MAX_JITTER, Periodic, PeriodicError, PeriodicProblem};
 pub use register::{Registered, register};
 pub use stats::BeatStats;

@@ -88,17 +88,29 @@ pub struct Periodic {
 
 impl Periodic {
     /// A job whenever a cron expression of five fields says so: `0 3 * * MON-FRI`, `@hourly`. In UTC, unless a zone is named.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a task is made where the schedule is written down, as for an enqueue"
+    )]
     pub fn cron<T: Task>(name: impl Into<String>, expression: impl Into<String>, task: T) -> Self {
         Self::make(name, When::Text(expression.into()), Signature::of_task(&task))
     }
 
     /// A job whenever so much time has passed, a second at least. All beats agree on the instants: they count from 1970, or from
     /// [`Periodic::anchor`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a task is made where the schedule is written down, as for an enqueue"
+    )]
     pub fn every<T: Task>(name: impl Into<String>, period: Duration, task: T) -> Self {
         Self::make(name, When::Every(period), Signature::of_task(&task))
     }
 
     /// A job once, at an instant.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a task is made where the schedule is written down, as for an enqueue"
+    )]
     pub fn at<T: Task>(name: impl Into<String>, instant: SystemTime, task: T) -> Self {
         Self::make(name, When::At(instant), Signature::of_task(&task))
     }

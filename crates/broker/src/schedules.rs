@@ -18,7 +18,7 @@ pub const MAX_SCHEDULES: usize = 500;
 pub trait Schedules: Send + Sync {
     /// Adds schedules or changes them, at most [`MAX_SCHEDULES`]: one answer for each.
     ///
-    /// One that belongs to another owner is left as it is. A new one, and one whose timetable has changed, has no past: it
+    /// One that belongs to another owner is left as it is. A new one, and one whose [`Schedule::pace`] has changed, has no past: it
     /// begins now. A crash after it leaves them stored.
     async fn put_schedules(&self, entries: &[ScheduleEntry]) -> Result<Vec<Put>, BrokerError>;
 

@@ -61,6 +61,24 @@ impl Signature {
         Self::of(task, Settings::default())
     }
 
+    /// The job of a record that was made elsewhere, by a schedule for example, with its options and under its id.
+    ///
+    /// # Errors
+    /// [`Invalid::Arguments`] if its payload is no JSON.
+    pub fn of_record(record: Record) -> Result<Self, Invalid> {
+        let Record { id, task, queue, priority, mut options, payload, .. } = record;
+        let args = serde_json::from_slice(&payload)
+            .map_err(|error| Invalid::Arguments { task: task.to_string(), source: error.into() })?;
+        let unique = options.unique.take().map(|key| key.to_string());
+        let settings = Settings {
+            queue: Some(Cow::Owned(queue.to_string())),
+            priority: Some(priority.get()),
+            options,
+            ..Settings::default()
+        };
+        Ok(Self { task: Cow::Owned(task.to_string()), args, id: Some(id.to_string()), unique, settings })
+    }
+
     /// Checks everything and makes the job, as a store takes it: for those who enqueue it by another way than a client.
     ///
     /// # Errors
@@ -93,5 +111,25 @@ impl Signature {
         let mut record = Record::new(id, task, queue, payload);
         (record.priority, record.options) = (priority, options);
         Ok(NewJob { record, start, id_origin })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use celeriac_core::{Priority, QueueName};
+
+    #[test]
+    fn a_job_of_a_record_is_that_record() {
+        let (task, queue) = (TaskName::new("t").unwrap(), QueueName::new("q").unwrap());
+        let mut record = Record::new(JobId::new("mine").unwrap(), task, queue, br#"{"n": 1.10}"#.to_vec());
+        record.priority = Priority::new(9).unwrap();
+        (record.options.retries, record.options.expires_ms) = (Some(2), Some(7));
+        record.options.unique = Some(UniqueKey::new("k").unwrap());
+        record.options.headers.insert("a", "b").unwrap();
+        let job = Signature::of_record(record.clone()).unwrap().into_new_job().unwrap();
+        assert_eq!((job.record, job.id_origin), (record, IdOrigin::Given));
+        let broken = Record::new(JobId::generate(), TaskName::new("t").unwrap(), QueueName::default(), b"{".to_vec());
+        assert!(matches!(Signature::of_record(broken), Err(Invalid::Arguments { .. })));
     }
 }

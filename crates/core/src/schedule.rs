@@ -1,5 +1,7 @@
 //! Work that comes again and again: what is enqueued, when, and what happens if that was missed.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -114,6 +116,16 @@ impl Schedule {
     /// What is wrong with it, for JSON that no celeriac wrote, or a newer one.
     pub fn decode(json: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(json)
+    }
+
+    /// What it must go on saying to keep its past; with anything else it begins anew. One that rested has no past: what would have occurred
+    /// meanwhile was not meant to.
+    #[must_use]
+    pub fn pace(&self) -> Cow<'_, str> {
+        match self.rests {
+            true => Cow::Owned(format!("{} (rests)", self.timetable)),
+            false => Cow::Borrowed(&self.timetable),
+        }
     }
 
     /// The job of an occurrence. Its id is made of the schedule's name and the instant, so that whoever makes it makes the same:

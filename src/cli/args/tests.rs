@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 use proptest::prelude::*;
 
+use super::worker::{lease, worker_name};
 use super::*;
 
 fn parse(line: &str) -> Result<CommandLine, clap::Error> {

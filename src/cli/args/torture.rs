@@ -31,7 +31,7 @@ pub(crate) struct TortureArgs {
     #[arg(long, value_name = "N", default_value = "100", value_parser = super::at_least_one::<NonZeroU32>)]
     pub(crate) rate: NonZeroU32,
     /// How long jobs stay a worker's own after its last heartbeat; faults last up to twice as long
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = super::lease)]
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = super::worker::lease)]
     pub(crate) lease: Duration,
     /// Keep the files also if nothing was found: histories, ledger, logs
     #[arg(long)]

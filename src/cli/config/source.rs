@@ -37,13 +37,17 @@ impl Problem {
 impl Source<'_> {
     /// The problem with file, line and column, as compilers write them.
     pub(super) fn failure(&self, problem: &Problem) -> Failure {
-        let before = self.text.get(..problem.at).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         // It may repeat what it is about.
         let cut = problem.text.char_indices().nth(LONGEST).map(|(end, _)| format!("{}…", &problem.text[..end]));
-        let text = cut.as_deref().unwrap_or(&problem.text);
-        Failure::usage(format!("{}:{line}:{column}: {text}", self.path.display()))
+        Failure::usage(format!("{}: {}", self.place(problem.at), cut.as_deref().unwrap_or(&problem.text)))
+    }
+
+    /// File, line and column of a place.
+    pub(super) fn place(&self, at: usize) -> String {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{}:{line}:{column}", self.path.display())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `celeriac.toml` may hold, and what is said of what it may not.
 
-use celeriac_worker::Tasks;
+use celeriac_worker::{CommandTask, Tasks};
 use proptest::prelude::*;
 
 use super::*;
@@ -9,12 +9,12 @@ fn store() -> StoreUrl {
     "sqlite:celeriac.db".parse().unwrap()
 }
 
-fn read_text(text: &str) -> Result<Tasks, Failure> {
-    read(Path::new("celeriac.toml"), text, Tasks::new(), &store())
+fn read_tasks(text: &str) -> Result<Tasks, Failure> {
+    read_text(Path::new("celeriac.toml"), text, Tasks::new(), &store()).map(|config| config.tasks)
 }
 
 fn complaint(text: &str) -> String {
-    match read_text(text) {
+    match read_tasks(text) {
         Ok(tasks) => panic!("{text:?} was accepted: {tasks:?}"),
         Err(failure) => failure.message,
     }
@@ -22,7 +22,7 @@ fn complaint(text: &str) -> String {
 
 #[test]
 fn a_task_may_say_everything_there_is() {
-    let tasks = read_text(
+    let tasks = read_tasks(
         "[tasks.thumbnail]\ncommand = [\"./thumbnail\", \"--size\", \"200\"]\nqueue = \"images\"\ntimeout = \"30s\"\n\
          retries = 3\nresult_ttl = \"1h\"\nclear_env = true\nenv = { A = \"1\" }\n[tasks.other]\ncommand = [\"true\"]\n",
     )
@@ -47,7 +47,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
 fn a_name_with_dots_must_be_quoted() {
     let said = complaint("[tasks.images.resize]\ncommand = [\"x\"]\n");
     assert!(said.contains("[tasks.\"images.resize\"]"), "{said}");
-    let tasks = read_text("[tasks.\"images.resize\"]\ncommand = [\"x\"]\n").unwrap();
+    let tasks = read_tasks("[tasks.\"images.resize\"]\ncommand = [\"x\"]\n").unwrap();
     assert_eq!(tasks.names().collect::<Vec<_>>(), ["images.resize"]);
 }
 
@@ -86,15 +86,23 @@ fn a_command_must_be_a_list_that_names_a_program() {
 }
 
 #[test]
-fn schedules_and_broken_files_are_refused_with_a_line() {
-    assert!(complaint("\n[schedules.a]\n").starts_with("celeriac.toml:2:2: [schedules] is not supported yet"));
+fn a_broken_file_is_refused_with_a_line() {
     assert!(complaint("[tasks.a]\ncommand = [\n").starts_with("celeriac.toml:"), "the line of a broken file is named");
+}
+
+#[test]
+fn an_owner_is_a_name_at_the_top() {
+    let config = read_text(Path::new("f"), "owner = \"shop\"\n", Tasks::new(), &store()).unwrap();
+    assert_eq!(config.schedules.owner.map(|(_, owner)| owner.to_string()).as_deref(), Some("shop"));
+    assert!(complaint("owner = 3\n").starts_with("celeriac.toml:1:9: owner must be a string"));
+    assert!(complaint("owner = \"a b\"\n").starts_with("celeriac.toml:1:9: owner: "));
+    assert!(complaint("ownr = \"a\"\n").ends_with("did you mean \"owner\"?"));
 }
 
 #[test]
 fn a_task_of_the_application_cannot_be_in_the_file_too() {
     let own = Tasks::new().command(CommandTask::new("a", "x", Vec::new()));
-    let failure = read(Path::new("f.toml"), "[tasks.a]\ncommand = [\"x\"]\n", own, &store()).unwrap_err();
+    let failure = read_text(Path::new("f.toml"), "[tasks.a]\ncommand = [\"x\"]\n", own, &store()).unwrap_err();
     assert!(failure.message.starts_with("f.toml:1:8: task \"a\" is one of"), "{}", failure.message);
 }
 
@@ -110,7 +118,7 @@ fn values() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_text_is_read_or_refused_with_its_place(text in "([a-z\\[\\]{}=\"'#., \n0-9]|\\PC){0,60}") {
-        if let Err(failure) = read_text(&text) {
+        if let Err(failure) = read_tasks(&text) {
             prop_assert!(failure.message.starts_with("celeriac.toml:"), "{}", failure.message);
         }
     }
@@ -123,7 +131,7 @@ proptest! {
         ),
     ) {
         let lines: String = options.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-        if let Err(failure) = read_text(&format!("[tasks.a]\ncommand = [\"x\"]\n{lines}")) {
+        if let Err(failure) = read_tasks(&format!("[tasks.a]\ncommand = [\"x\"]\n{lines}")) {
             let message = failure.message;
             let line = message.strip_prefix("celeriac.toml:").and_then(|rest| rest.split_once(':'));
             let line: Option<usize> = line.and_then(|(line, _)| line.parse().ok());
@@ -135,7 +143,7 @@ proptest! {
     fn what_is_refused_is_said_in_short_however_long_it_is(text in "[a-z\"= .\\[\\]]{1,9}", times in 1usize..3000) {
         let text = text.repeat(times);
         for file in [text.clone(), format!("[tasks.a]\n{text} = 1\n"), format!("[tasks.a]\ncommand = [\"x\"]\nqueue = {text:?}\n")] {
-            if let Err(failure) = read_text(&file) {
+            if let Err(failure) = read_tasks(&file) {
                 prop_assert!(failure.message.len() < 2000, "{} bytes", failure.message.len());
             }
         }

@@ -1,4 +1,4 @@
-//! A file whose time of change goes on as long as the worker is alive, for machines where nothing asks over HTTP.
+//! A file whose time of change goes on as long as the process does its work, for machines where nothing asks over HTTP.
 
 use std::fs::{File, FileTimes, remove_file};
 use std::io;
@@ -23,7 +23,9 @@ pub(super) async fn keep_touching(path: PathBuf, shown: Shown, mut stop: watch::
     loop {
         let stuck = shown.health().and_then(|health| health.stuck);
         match stuck {
-            Some(reason) => tracing::error!(reason, "the worker is not alive; its health file is left to age"),
+            Some(reason) => {
+                tracing::error!(reason, "this process does its work no more; its health file is left to age");
+            }
             None => {
                 if let Err(error) = touch(&path) {
                     tracing::warn!(%error, path = %path.display(), "the health file cannot be touched");

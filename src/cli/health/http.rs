@@ -71,10 +71,7 @@ async fn page(method: &Method, path: &str, shown: &Shown) -> Response<Full<Bytes
             Some(health) => health.stuck.or(health.unready),
             None => Some("the process waits for its store".to_owned()),
         }),
-        "/metrics" => match shown.worker() {
-            Some(worker) => response(StatusCode::OK, PROMETHEUS, worker.metrics_text().await),
-            None => response(StatusCode::OK, PROMETHEUS, "celeriac_store_up 0\n".to_owned()),
-        },
+        "/metrics" => response(StatusCode::OK, PROMETHEUS, shown.metrics().await),
         _ => response(StatusCode::NOT_FOUND, TEXT, "there are /livez, /readyz and /metrics\n".to_owned()),
     }
 }

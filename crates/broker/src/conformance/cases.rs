@@ -221,6 +221,7 @@ macro_rules! conformance_suite {
                 a_new_schedule_begins_now
                 an_occurrence_becomes_a_job_once
                 a_changed_schedule_is_not_fired_as_it_was
+                one_that_rested_begins_anew
                 another_timetable_begins_anew
                 an_unchanged_schedule_keeps_its_past
                 a_schedule_belongs_to_its_owner

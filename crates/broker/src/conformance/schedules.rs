@@ -131,6 +131,17 @@ pub async fn another_timetable_begins_anew(context: Context) -> Outcome {
     Ok(())
 }
 
+/// What would have occurred while a schedule rested is not caught up.
+pub async fn one_that_rested_begins_anew(context: Context) -> Outcome {
+    let mut resting = entry("s", Owner::Hand, "every 1m");
+    resting.schedule.rests = true;
+    context.broker.put_schedules(&[resting]).await?;
+    context.advance(seconds(600));
+    let answers = context.broker.put_schedules(&[entry("s", Owner::Hand, "every 1m")]).await?;
+    assert_eq!((answers, get(&context, "s").await?.last), (vec![Put::Changed], context.now()));
+    Ok(())
+}
+
 /// What is put again as it was is left as it was.
 pub async fn an_unchanged_schedule_keeps_its_past(context: Context) -> Outcome {
     let view = put(&context, "s").await?;

@@ -74,7 +74,7 @@ impl Schedules for RedisBroker {
         }
         let mut call = self.schedule_call(&script::PUT_SCHEDULES);
         for ScheduleEntry { name, owner, schedule } in entries {
-            call.arg(name.as_str()).arg(owner.as_str()).arg(one_line(&schedule.timetable)?).arg(schedule.encode());
+            call.arg(name.as_str()).arg(owner.as_str()).arg(one_line(&schedule.pace())?).arg(schedule.encode());
         }
         let answers: Vec<String> = self.commands.call(&call).await?.take()?;
         Ok(answers.iter().map(|answer| put(answer)).collect())

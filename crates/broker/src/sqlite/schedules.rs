@@ -85,7 +85,8 @@ fn note_change(scope: &mut Scope<'_>) -> Result<(), Fault> {
 }
 
 fn put(scope: &mut Scope<'_>, entry: &ScheduleEntry) -> Result<Put, Fault> {
-    let (name, owner, timetable) = (entry.name.as_str(), entry.owner.as_str(), &entry.schedule.timetable);
+    let (name, owner, pace) = (entry.name.as_str(), entry.owner.as_str(), entry.schedule.pace());
+    let timetable = pace.as_ref();
     let definition = entry.schedule.encode();
     let now = integer(scope.now().as_millis());
     let sql = r#"SELECT owner = ?2, timetable = ?3, definition = ?4, owner FROM "schedules" WHERE name = ?1"#;

@@ -123,7 +123,7 @@ CREATE TABLE "lost" (
 CREATE TABLE "schedules" (
   name TEXT NOT NULL PRIMARY KEY,
   owner TEXT NOT NULL, -- the application that keeps it; empty: people do
-  timetable TEXT NOT NULL,
+  timetable TEXT NOT NULL, -- and whether it rests: what it must go on saying to keep its past
   definition TEXT NOT NULL, -- JSON: what it says
   revision INTEGER NOT NULL,
   paused INTEGER NOT NULL,

@@ -7,7 +7,7 @@ use celeriac_broker::{
     Acceptance, BrokerError, DueSchedules, Fired, Firing, IdOrigin, MAX_SCHEDULES, NewJob, Owner, Put, ScheduleEntry,
     ScheduleMark, ScheduleView, Schedules, Start,
 };
-use celeriac_core::{ScheduleName, State};
+use celeriac_core::{Schedule, ScheduleName, State};
 
 use super::broker::ModelBroker;
 use super::store::Store;
@@ -74,7 +74,7 @@ impl Store {
         if kept.schedule.as_ref() == Ok(&entry.schedule) {
             return Put::Unchanged;
         }
-        if kept.schedule.as_ref().map(|schedule| &schedule.timetable) != Ok(&entry.schedule.timetable) {
+        if kept.schedule.as_ref().map(Schedule::pace) != Ok(entry.schedule.pace()) {
             kept.last = now;
         }
         kept.schedule = Ok(entry.schedule.clone());

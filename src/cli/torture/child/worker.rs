@@ -6,6 +6,7 @@ use celeriac_worker::Tasks;
 use clap::Parser as _;
 
 use super::handler::{Ledger, torture};
+use crate::cli::application::ApplicationSchedules;
 use crate::cli::args::{CommandLine, Verb};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::run::Setting;
@@ -23,7 +24,13 @@ pub(super) async fn run(order: Order) -> Result<(), Failure> {
     let line =
         ["celeriac", "worker", "--name", &order.name, "--lease", &lease, "--grace", &grace, "-q", &queues, "-c", "8"];
     match CommandLine::try_parse_from(line).map(|line| line.verb) {
-        Ok(Verb::Worker(args)) => worker::run(args, Setting { tasks, url, is_named: true, json: false }).await,
+        Ok(Verb::Worker(args)) => {
+            worker::run(
+                args,
+                Setting { tasks, schedules: ApplicationSchedules::default(), url, is_named: true, json: false },
+            )
+            .await
+        }
         Ok(_) => Err(Failure::new(Exit::Failed, "the verb `worker` is gone")),
         Err(error) => Err(Failure::usage(error.to_string())),
     }
