@@ -3,7 +3,7 @@
 //! One file is one group of verbs: [`worker`], [`enqueue`] and [`enqueue_file`], [`job`] with [`revoke`] and
 //! [`explain`], [`result`], [`dead`], [`queue`], [`workers`], [`doctor`], [`bench`]. Beside them
 //! stand what they share: [`run`] leads from the arguments to the verb, [`args`] says what may be typed, [`config`] reads `celeriac.toml`, [`job_spec`] checks one job to enqueue,
-//! [`consent`] asks before much is changed, [`store`] opens the store, [`health`] answers the probes of whoever keeps a worker running, [`wait`] waits for ends, [`json`] and [`output`] say what comes out, [`exit`] what it all ends with.
+//! [`consent`] asks before much is changed, [`store`] opens the store, [`logging`] and [`log_lines`] write the log, [`health`] answers the probes of whoever keeps a worker running, [`wait`] waits for ends, [`json`] and [`output`] say what comes out, [`exit`] what it all ends with.
 //!
 //! Invariant: standard output carries the answer and nothing else; with `--json` that is exactly one JSON value.
 
