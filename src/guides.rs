@@ -10,6 +10,8 @@ macro_rules! links {
 [retries and timeouts]: crate::guides::retries_and_timeouts
 [delivery]: crate::guides::delivery
 [results]: crate::guides::results
+[schedules]: crate::guides::schedules
+[calendar]: crate::guides::schedules_calendar
 [testing]: crate::guides::testing
 [operations]: crate::guides::operations
 
@@ -28,6 +30,12 @@ pub mod delivery {}
 
 #[doc = concat!(links!(), include_str!("../docs/guides/results.md"))]
 pub mod results {}
+
+#[doc = concat!(links!(), include_str!("../docs/guides/schedules.md"))]
+pub mod schedules {}
+
+#[doc = concat!(links!(), include_str!("../docs/guides/schedules-calendar.md"))]
+pub mod schedules_calendar {}
 
 #[doc = concat!(links!(), include_str!("../docs/guides/testing.md"))]
 pub mod testing {}

@@ -153,3 +153,58 @@ fn the_command_task_of_the_manual_counts_words() {
     celeriac(&["worker", "--burst"]);
     assert_eq!(celeriac(&["result", "words"]), "{\"words\": 3}\n");
 }
+
+#[tokio::test]
+async fn cron_skips_what_is_due_while_one_is_running() {
+    // How many there were until the third had ended depends on the machine.
+    let is_number = |word: &&str| word.parse::<u32>().is_ok();
+    let text = prints_as("cron", |line| match line.strip_suffix(" is done") {
+        Some(_) => line.to_owned(),
+        None => line.split(' ').map(|word| if is_number(&word) { "N" } else { word }).collect::<Vec<_>>().join(" "),
+    });
+    assert_eq!(
+        text.await,
+        "backup 1 is done\nbackup 2 is done\nbackup 3 is done\nN were enqueued, N skipped while one was running\n"
+    );
+}
+
+/// A process that is killed by its id when the test forgets it.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_crontab_of_the_manual_runs_its_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("queue.db").display());
+    let crontab = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/crontab");
+    let celeriac = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_celeriac"));
+        command.args(["--broker", &store]).args(arguments).current_dir(crontab);
+        command
+    };
+    let answer = |arguments: &[&str]| {
+        let output = celeriac(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let worker = celeriac(&["worker", "--beat"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let _worker = Killed(worker);
+    let began = std::time::Instant::now();
+    let listed = loop {
+        let listed = answer(&["schedule", "list"]);
+        if listed.contains("succeeded") {
+            break listed;
+        }
+        // Only guards against waiting for ever.
+        assert!(began.elapsed().as_secs() < 60, "waited in vain: {listed}");
+    };
+    assert!(listed.contains("30 2 * * * in Europe/Berlin"), "{listed}");
+    let id = answer(&["schedule", "run", "backup"]);
+    assert_eq!(answer(&["result", id.trim(), "--wait"]), "\"2 files of . are safe\"\n");
+}

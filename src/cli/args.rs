@@ -35,7 +35,7 @@ const STORE_HELP: &str = "The store: sqlite:PATH, redis://[USER:PASSWORD@]HOST[:
 #[command(
     arg_required_else_help = true,
     after_help = "Durations: 250ms 10s 5m 2h 7d.\n\
-    Exit codes: 0 done, 1 the job or operation failed, 2 usage, 3 store unreachable, 4 not found, 5 id or unique key in use."
+    Exit codes: 0 done, 1 the job or operation failed, 2 usage, 3 store unreachable, 4 not found, 5 id, unique key or name in use."
 )]
 pub(crate) struct CommandLine {
     // The value of the variable is hidden, because it may hold a password.

@@ -47,14 +47,14 @@ pub(crate) async fn run(args: WorkerArgs, setting: Setting) -> Result<(), Failur
     }
     let companion = own.map(|own| accompany(own, broker, &handle, health.as_ref())).transpose()?;
     let ended = run_under_signals(worker, grace, &store, &mut signals).await;
-    let beat_ended = match companion {
-        Some(companion) => companion.end(&store).await,
-        None => Ok(()),
-    };
     let kept = handle.running();
     if kept > 0 {
         end_all_the_same();
     }
+    let beat_ended = match companion {
+        Some(companion) => companion.end(&store).await,
+        None => Ok(()),
+    };
     report(&ended?, setting.json)?;
     if kept > 0 {
         let text = format!("{kept} jobs neither ended nor could be handed back; they run again after their lease");

@@ -38,8 +38,8 @@ fn fired(shown: &Value) -> u64 {
 
 /// Changes a row of the schedules as no verb can.
 fn tamper(place: &Place, change: &str) {
-    let store = rusqlite::Connection::open(place.path().join("celeriac.db")).unwrap();
-    assert_eq!(store.execute(&format!("UPDATE schedules SET {change}"), []).unwrap(), 1);
+    let store = rusqlite::Connection::open(place.path().join("celeriac.db")).expect("the store is a file");
+    assert_eq!(store.execute(&format!("UPDATE schedules SET {change}"), []).expect("it is changed"), 1);
 }
 
 fn what_is_due_is_enqueued(place: &Place) {
@@ -52,13 +52,13 @@ fn what_is_due_is_enqueued(place: &Place) {
     assert_eq!((answer.code, fields(&answer.json())), (0, vec!["errors", "fired", "missed", "skipped"]));
     let shown = place.json(&["schedule", "show", "tick"]);
     assert_eq!(shown["fired"], answer.json()["fired"]);
-    let id = shown["last_job"]["id"].as_str().unwrap();
+    let id = shown["last_job"]["id"].as_str().expect("a text");
     assert_eq!((&shown["last_job"]["state"], id.starts_with("tick:2")), (&json!("queued"), true));
     assert_eq!(place.json(&["job", "get", id])["args"], json!([1]));
     place.burst();
     let list = place.json(&["schedule", "list"]);
     // A job that waited until the next one came has expired.
-    assert!(["succeeded", "expired"].contains(&list[0]["last_job"]["state"].as_str().unwrap()), "{list}");
+    assert!(["succeeded", "expired"].contains(&list[0]["last_job"]["state"].as_str().expect("a text")), "{list}");
 }
 
 #[test]
@@ -185,32 +185,22 @@ fn a_file_that_cannot_work_changes_nothing() {
     for (text, expected) in [
         (
             "[schedules.b]\ntask = \"echo\"\nevery = \"1h\"\n",
-            "celeriac.toml:1:2: [schedules] needs an owner: write owner = \"NAME\" at",
+            "1:2: [schedules] needs an owner: write owner = \"NAME\" at",
         ),
-        (
-            "owner = \"shop\"\n[schedules.b]\ntask = \"echo\"\ncron = \"61 * * * *\"\n",
-            "celeriac.toml:4:8: cron: minute: 61 is",
-        ),
-        (
-            "owner = \"shop\"\n[schedules.b]\ntask = \"echo\"\nevry = \"1h\"\n",
-            "celeriac.toml:4:1: unknown key \"evry\"",
-        ),
-        ("owner = \"shop\"\n[schedules.b]\n[schedules.b]\n", "celeriac.toml:3:"),
+        ("owner = \"shop\"\n[schedules.b]\ntask = \"echo\"\ncron = \"61 * * * *\"\n", "4:8: cron: minute: 61 is above"),
+        ("owner = \"shop\"\n[schedules.b]\ntask = \"echo\"\nevry = \"1h\"\n", "4:1: unknown key \"evry\""),
+        ("owner = \"shop\"\n[schedules.b]\n[schedules.b]\n", "3:"),
     ] {
         place.write("celeriac.toml", text);
-        for verb in [&["beat"][..], &["worker", "--beat"]] {
-            if verb.len() > 1 && expected.contains("owner") {
-                continue;
-            }
-            let answer = place.run(verb);
-            assert!(answer.code == 2 && answer.err.contains(expected), "{text}: {}", answer.err);
-        }
+        let answer = place.run(&["beat"]);
+        let is_named = answer.err.contains(&format!("celeriac.toml:{expected}"));
+        assert!(answer.code == 2 && is_named, "{text}: {}", answer.err);
     }
-    let answer = Place::new();
-    std::fs::remove_file(answer.path().join("celeriac.toml")).unwrap();
-    let answer = answer.run(&["beat", "--owner", "shop"]);
+    std::fs::remove_file(place.path().join("celeriac.toml")).unwrap();
+    let answer = place.run(&["beat", "--owner", "shop"]);
     assert!(answer.code == 2 && answer.err.contains("would be removed"), "{}", answer.err);
-    assert_eq!(place.json(&["schedule", "list"])[0]["name"], before[0]["name"]);
+    let after = place.json(&["schedule", "list"]);
+    assert_eq!((after.as_array().unwrap().len(), &after[0]["name"]), (1, &before[0]["name"]));
 }
 
 #[test]
@@ -242,8 +232,9 @@ fn a_worker_may_run_the_beat_too() {
 #[test]
 fn a_worker_whose_beat_cannot_go_on_ends_with_what_it_says() {
     let place = Place::new();
-    place.ok(&["schedule", "add", "s", "--every", "1h", "echo"]);
-    tamper(&place, "name = 'two words'");
+    place.ok(&["queue", "list"]);
+    let store = rusqlite::Connection::open(place.path().join("celeriac.db")).unwrap();
+    store.execute_batch("DROP INDEX schedules_due").unwrap();
     let worker = Process::start(place.command(&["worker", "--beat"]));
     worker.until("the beat cannot go on");
     let answer = worker.end();

@@ -78,7 +78,7 @@ fn a_schedule_is_added_shown_changed_and_removed(place: &Place) {
         (&json!(3), &json!("skip"), &json!({"a": "b"}))
     );
     assert_eq!((&added["state"], &added["owner"], &added["warning"]), (&json!("active"), &json!(null), &json!(null)));
-    assert_eq!((added["next"].as_array().unwrap().len(), &added["next"][0]), (5, &added["next_at"]));
+    assert_eq!((added["next"].as_array().expect("an array").len(), &added["next"][0]), (5, &added["next_at"]));
     assert_eq!((&added["fired"], &added["last_job"], &added["last_at"]), (&json!(0), &json!(null), &json!(null)));
     assert_eq!(place.json(&["schedule", "show", "nightly"])["next_at"], added["next_at"]);
     assert_eq!(place.json(&["schedule", "list"]), json!([place.json(&["schedule", "show", "nightly"])]));
@@ -112,7 +112,7 @@ fn a_schedule_is_paused_and_resumed(place: &Place) {
         (&paused["state"], &paused["paused"], &paused["next_at"]),
         (&json!("paused"), &json!(true), &json!(null))
     );
-    assert_eq!(paused["next"].as_array().unwrap().len(), 5, "what will come when it is resumed");
+    assert_eq!(paused["next"].as_array().expect("an array").len(), 5, "what will come when it is resumed");
     let resumed = place.json(&["schedule", "resume", "s"]);
     assert_eq!((&resumed["state"], &resumed["paused"]), (&json!("active"), &json!(false)));
 
@@ -233,7 +233,7 @@ fn a_store_that_is_away_is_3() {
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    list.as_array().unwrap().iter().map(|schedule| schedule["name"].as_str().unwrap()).collect()
+    list.as_array().expect("an array").iter().map(|schedule| schedule["name"].as_str().expect("a text")).collect()
 }
 
 /// More than a store answers in one call: they come from a file, by a beat that is ended at once.
@@ -248,10 +248,15 @@ fn all_schedules_are_listed_however_many(place: &Place) {
     let list = place.json(&["schedule", "list"]);
     let found = names(&list);
     assert_eq!((found.len(), found[0], found[500]), (501, "s0000", "s0500"));
-    assert!(list.as_array().unwrap().iter().all(|schedule| schedule["owner"] == "shop"));
+    assert!(list.as_array().expect("an array").iter().all(|schedule| schedule["owner"] == "shop"));
     let doctor = place.json(&["doctor"]);
-    let check = doctor["checks"].as_array().unwrap().iter().find(|check| check["check"] == "schedules").unwrap();
-    assert!(check["detail"].as_str().unwrap().starts_with("501 schedules, the next in "), "{check}");
+    let check = doctor["checks"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .find(|check| check["check"] == "schedules")
+        .expect("a check");
+    assert!(check["detail"].as_str().expect("a text").starts_with("501 schedules, the next in "), "{check}");
 
     fails(
         place,
