@@ -129,7 +129,7 @@ impl Case<'_, '_> {
         let absent = matches!(end, None | Some(End::Absent));
         match end {
             _ if self.story.accepted.is_some() && absent => {
-                self.object(Rule::Lost, "accepted, and the store knows nothing of it")
+                self.object(Rule::Lost, "accepted, and the store knows nothing of it");
             }
             Some(End::Open(state)) => self.object(Rule::Lost, format!("it has not ended: {}", state.as_str())),
             _ => {}

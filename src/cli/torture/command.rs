@@ -77,7 +77,7 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     let bar = progress(settings.time);
     driver
         .storm(|faults| {
-            bar.set_position(u64::try_from(bar.elapsed().as_secs()).unwrap_or_default());
+            bar.set_position(bar.elapsed().as_secs());
             bar.set_message(format!("{faults} faults"));
         })
         .await?;
