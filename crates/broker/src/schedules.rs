@@ -248,6 +248,12 @@ pub(crate) fn check_count(count: usize) -> Result<(), BrokerError> {
     Ok(())
 }
 
+/// What a stored schedule says, or why that cannot be read.
+pub(crate) fn read_definition(definition: &[u8]) -> Result<Schedule, String> {
+    let json = std::str::from_utf8(definition).map_err(|error| error.to_string())?;
+    Schedule::decode(json).map_err(|error| error.to_string())
+}
+
 /// What became of a firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
