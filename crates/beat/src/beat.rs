@@ -30,8 +30,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pause when every schedule was moved by others meanwhile: they are at it.
+/// The pauses when every schedule was moved by others meanwhile: they are at it, or the store keeps something that nobody can move.
 const COURTESY: Duration = Duration::from_millis(20);
+const LONGEST_COURTESY: Duration = Duration::from_secs(5);
 
 /// What keeps a beat from running.
 #[derive(Debug, thiserror::Error)]
@@ -275,6 +276,7 @@ impl Beat {
 
     /// Deals with everything that is due.
     async fn tick(&self) -> Result<Look, BrokerError> {
+        let mut courtesy = COURTESY;
         loop {
             let found = self.broker.due_schedules(PORTION).await?;
             // With much to catch up a look takes many calls.
@@ -299,7 +301,10 @@ impl Beat {
                 part.iter().zip(fired).for_each(|(firing, fired)| self.count(firing, fired, found.now));
             }
             if moved == firings.len() {
-                sleep(COURTESY).await;
+                sleep(courtesy).await;
+                courtesy = (courtesy * 2).min(LONGEST_COURTESY);
+            } else {
+                courtesy = COURTESY;
             }
         }
     }
