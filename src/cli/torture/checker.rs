@@ -206,7 +206,7 @@ impl Case<'_, '_> {
                 self.object(Rule::Revoked, format!("it was revoked, and is {}", state.as_str()));
             }
             let after = self.story.runs.iter().filter(|run| run.began > at);
-            let guilty = after.filter(|run| !self.evidence.met(&run.worker, 0, run.began, |_| true)).count();
+            let guilty = after.filter(|run| !self.evidence.met(&run.worker, at, run.began, |_| true)).count();
             if guilty > 0 {
                 self.object(Rule::Revoked, "it began after it had been revoked");
             }

@@ -44,6 +44,11 @@ pub(crate) async fn run(args: &TortureArgs, setting: &Setting) -> Result<(), Fai
             return Err(failure);
         }
     };
+    if evidence.ledger.is_empty() {
+        let text = "nothing ran, so nothing was shown; let it go on for longer, or ask for more jobs";
+        note(&format!("note: the files are in {}", arena.keep().display()));
+        return Err(Failure::new(Exit::Failed, text));
+    }
     let violations = check(&evidence);
     let kept = (settings.keep || !violations.is_empty()).then(|| arena.keep().display().to_string());
     show(&settings, store, &evidence, &violations, kept, setting.json)?;
@@ -85,6 +90,7 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     driver.dismiss(|role| matches!(role, Role::Produce { .. })).await;
     let aftermath = Aftermath::open(arena).await?;
     let beats_are_silent = beats.sign_of_life(&aftermath.store).await?;
+    let healed = aftermath.store.ask(aftermath.store.broker.now()).await?;
     driver.dismiss(|role| role == Role::Beat).await;
     let quiet = aftermath.quiet(async |left| {
         bar.set_message(format!("healed; {left} jobs left"));
@@ -95,6 +101,7 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     let pen = Pen::open(&probes, "probe").map_err(|error| unreadable(&error))?;
     let mut silent = aftermath.silent_queues(&pen).await?;
     silent.extend(beats_are_silent);
+    silent.extend(beats.behind(&aftermath.store, healed).await?);
     beats.write_expected(&aftermath.store, &pen).await?;
     beats.end(&aftermath.store).await?;
     let history = [arena.file("history"), probes];

@@ -304,6 +304,26 @@ fn what_was_revoked_in_time_never_begins() {
     assert!(scene.broken().contains(&Rule::Revoked));
 }
 
+/// What happened to its worker before is no excuse; that it was stopped when it was revoked is.
+#[test]
+fn an_older_fault_excuses_no_run_after_a_revocation() {
+    for (early, expected) in [(true, vec![Rule::Revoked]), (false, vec![])] {
+        let mut scene = Scene::default();
+        scene.accept("a", Act::Succeed);
+        if early {
+            scene.fault("stop", "w1");
+        }
+        scene.history("a", Event::Revoking);
+        scene.history("a", Event::Revoked { answer: Revoked::Ended });
+        if !early {
+            scene.fault("stop", "w1");
+        }
+        scene.run("a", "w1", 1, 10, None);
+        scene.end("a", State::Revoked, (0, 0, 0), None);
+        assert_eq!(scene.broken(), expected);
+    }
+}
+
 #[test]
 fn an_innocent_does_not_die_expire_or_get_revoked() {
     for state in [State::Dead, State::Expired, State::Revoked] {
