@@ -328,7 +328,7 @@ impl Beat {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) if part.len() == 1 => return self.postpone(&part[0], &error, now).await,
             Err(error) => {
-                tracing::warn!(%error, "the store refuses to enqueue what is due; each schedule is tried alone")
+                tracing::warn!(%error, "the store refuses to enqueue what is due; each schedule is tried alone");
             }
             answer => return answer,
         }
