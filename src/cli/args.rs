@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use celeriac_core::{DurationError, JobId, QueueName, State, TaskName, UniqueKey, parse_duration};
+use celeriac_core::{DurationError, JobId, QueueName, State, TaskName, UniqueKey, excerpt, parse_duration};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 pub(crate) use beat::BeatArgs;
@@ -325,7 +325,8 @@ pub(crate) fn instant(text: &str) -> Result<SystemTime, String> {
     let instant = text.parse::<jiff::Timestamp>();
     instant.map(SystemTime::from).map_err(|_| {
         format!(
-            "{text:?} is no instant; write date, time and zone as in 2030-01-31T10:00:00Z or 2030-01-31T10:00:00+02:00"
+            "{:?} is no instant; write date, time and zone as in 2030-01-31T10:00:00Z or 2030-01-31T10:00:00+02:00",
+            excerpt(text)
         )
     })
 }
@@ -343,7 +344,7 @@ pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
 fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err(format!("{text:?} has no value; write it as NAME=VALUE")),
+        None => Err(format!("{:?} has no value; write it as NAME=VALUE", excerpt(text))),
     }
 }
 
@@ -352,77 +353,4 @@ fn at_least_one<N: std::str::FromStr>(text: &str) -> Result<N, &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
-        CommandLine::try_parse_from(told_apart(line.split(' ').map(OsString::from)))
-    }
-
-    fn wait_of(line: &str) -> Option<Wait> {
-        match parse(line).unwrap().verb {
-            Verb::Enqueue(args) => args.wait,
-            verb => panic!("{verb:?}"),
-        }
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn a_wait_may_stand_anywhere_with_and_without_its_limit() {
-        let ten = Some(Wait(Some(Duration::from_secs(10))));
-        assert_eq!(wait_of("c enqueue --wait add {}"), Some(Wait(None)));
-        assert_eq!(wait_of("c enqueue add {} --wait"), Some(Wait(None)));
-        assert_eq!(wait_of("c enqueue --wait --json add"), Some(Wait(None)));
-        assert_eq!(wait_of("c enqueue --wait 10s add"), ten);
-        assert_eq!(wait_of("c enqueue add --wait 10s"), ten);
-        assert_eq!(wait_of("c enqueue add --wait=10s"), ten);
-        assert!(parse("c enqueue add --wait 10").unwrap_err().to_string().contains("is no duration"));
-    }
-
-    #[test]
-    fn the_defaults_in_the_help_are_those_of_the_worker() {
-        let Verb::Worker(args) = parse("c worker").unwrap().verb else { panic!("another verb") };
-        assert_eq!(args.grace, celeriac_worker::DEFAULT_GRACE);
-        assert_eq!(args.lease, celeriac_broker::DEFAULT_LEASE);
-    }
-
-    #[test]
-    fn what_cannot_go_together_is_refused() {
-        for line in [
-            "c enqueue",
-            "c enqueue add --from f",
-            "c enqueue --from f -q a",
-            "c enqueue add --delay 1s --at 2030-01-01T00:00:00Z",
-            "c enqueue add --at 2030-01-01",
-            "c enqueue add --timeout 0s",
-            "c dead retry",
-            "c dead retry a --all",
-            "c dead delete a --task t",
-            "c dead delete",
-            "c enqueue add --priority 10",
-            "c enqueue add --header a",
-            "c enqueue add --expires 0s",
-            "c job revoke",
-            "c worker -c 0",
-            "c worker --lease 10ms",
-            "c worker --name a~b",
-            "c worker --health 8080",
-            "c worker --health health",
-            "c worker -q a,,b",
-            "c worker -q a=0",
-            "c worker --max-tasks 0",
-            "c job list --state pending",
-            "c job list --limit 0",
-            "c bench --jobs 0",
-            "c bench --processes 1,,2",
-            "c bench --idle 5",
-        ] {
-            assert!(parse(line).is_err(), "{line}");
-        }
-    }
-}
+mod tests;

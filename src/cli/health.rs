@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use celeriac_beat::BeatHandle;
+use celeriac_core::excerpt;
 use celeriac_worker::WorkerHandle;
 use tokio::sync::watch;
 
@@ -37,7 +38,8 @@ impl FromStr for HealthTarget {
             return Ok(Self::File(text.into()));
         }
         Err(format!(
-            "{text:?} is neither an address as in 127.0.0.1:8080 nor a path with a slash as in ./worker.health"
+            "{:?} is neither an address as in 127.0.0.1:8080 nor a path with a slash as in ./worker.health",
+            excerpt(text)
         ))
     }
 }
@@ -172,6 +174,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -182,5 +186,20 @@ mod tests {
         assert!(matches!(read("[::]:80"), Ok(HealthTarget::Http(_))));
         assert_eq!(read("/run/a.health"), Ok(HealthTarget::File("/run/a.health".into())));
         assert!(read("8080").is_err() && read("health").is_err() && read("/run/").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_target_is_read_as_it_is_written_or_refused_in_short(text in "(localhost|[0-9.]{7,15}|\\[[0-9a-f:]{2,9}\\]):[0-9]{1,6}|(.|\\n){0,30}", times in 1usize..50) {
+            match text.parse() {
+                Ok(HealthTarget::Http(address)) => {
+                    prop_assert_eq!(address.to_string().parse(), Ok(HealthTarget::Http(address)));
+                }
+                Ok(HealthTarget::File(path)) => prop_assert_eq!(path.to_str(), Some(text.as_str())),
+                Err(_) => {}
+            }
+            let answer = text.repeat(times).parse::<HealthTarget>();
+            prop_assert!(answer.err().is_none_or(|error| error.len() < 1000));
+        }
     }
 }

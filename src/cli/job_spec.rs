@@ -11,6 +11,10 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::cli::args::{instant, time_limit};
+use crate::cli::output::brief;
+
+/// The most characters of a complaint about JSON. The names of all fields have room in it.
+const LONGEST: usize = 300;
 
 /// When a job may first run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,14 +216,16 @@ fn complaint(error: &serde_json::Error) -> String {
     }
 }
 
-/// What a JSON error says without its place.
+/// What a JSON error says without its place. It repeats what it read, so it is cut.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
+    brief(text.rsplit_once(" at line ").map_or(&text, |(what, _)| what), LONGEST)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use celeriac_worker::CommandTask;
 
@@ -285,5 +291,37 @@ mod tests {
         assert!(arguments("").is_err());
         let large = format!("\"{}\"", "x".repeat(MAX_PAYLOAD_BYTES));
         assert!(arguments(&large).unwrap_err().contains("at most 1048576"));
+    }
+
+    /// A value of a field, as JSON: one that fits some field, or any.
+    fn values() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[0-9]{1,20}|null|\\[\\]|\\{\\}|true|-1|1e400|\"[0-9]{1,3}(ms|s|m|h|d)\"|\"[a-z]{1,9}\"|\\{\"[a-z]{0,3}\":\"[a-z]{0,3}\"\\}",
+            ("(.|\\n){0,9}", 0usize..200).prop_map(|(text, times)| serde_json::to_string(&text.repeat(times)).unwrap()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_or_refused_in_short(
+            fields in prop::collection::vec(("task|args|queue|delay|at|id|retries|timeout|priority|unique|expires|deadline|headers|[a-z]{0,3}", values()), 0..4),
+            rest in "|\\PC{0,9}",
+        ) {
+            let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            let line = format!("{{\"task\":\"t\",{}}}{rest}", fields.join(","));
+            for line in [line.as_str(), &line.replace(",}", "}"), &rest] {
+                match spec(line) {
+                    // Nothing of it can be refused any more.
+                    Ok(job) => drop(job.signature()),
+                    Err(said) => prop_assert!(said.len() < 1500 && !said.contains('\n'), "{}", said),
+                }
+            }
+        }
+
+        #[test]
+        fn a_name_of_a_field_may_be_long(name in "[a-z]{9}", times in 1usize..1000) {
+            let said = spec(&format!("{{\"{}\": 1}}", name.repeat(times))).unwrap_err();
+            prop_assert!(said.contains(&name) && said.len() < 1500, "{}", said);
+        }
     }
 }

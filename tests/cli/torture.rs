@@ -17,7 +17,7 @@ fn check(report: &Value) {
     assert_eq!((&report["seed"], &report["kept"]), (&Value::from(7), &Value::Null));
     let number = |key: &str| report[key].as_u64().unwrap_or_default();
     assert!(number("accepted") > 50 && number("ran") > 50 && number("runs") >= number("ran"), "{report}");
-    let faults: u64 = report["faults"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    let faults: u64 = report["faults"].as_object().expect("faults").values().filter_map(Value::as_u64).sum();
     assert!(faults > 0, "{report}");
 }
 

@@ -31,6 +31,7 @@ async fn an_enqueue_that_is_cut_at_any_byte_is_stored_once() {
     let mut filter = JobFilter::default();
     filter.limit = 1000;
     assert_eq!(link.straight.broker().jobs(&filter).await.unwrap().len(), cuts.len(), "each is stored once");
+    link.has_ready(cuts.len() as u64).await;
     let worker = link.straight_worker(|worker| worker).await;
     for number in 0..cuts.len() {
         link.ledger.has_begun(&format!("precious-{number}"), 1).await;
@@ -56,6 +57,7 @@ async fn each_runs_once(text: &str, what: &str, cuts: &[Fault]) {
         done(&link.counted("between").await).await;
     }
     took("R15", &format!("{} {what}, each cut at another byte,", cuts.len()), began);
+    link.is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How long an awaited event may take before the test fails. Far above what is normal: machines are noisy.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What handlers tell the test, and the test handlers.
 #[derive(Clone, Default)]
@@ -142,11 +142,7 @@ impl Link {
         let tasks = Tasks::new().task::<count>().task::<stay>().task::<stumble>().state(self.ledger.clone());
         let worker = set(Worker::builder(own, tasks)).build().unwrap();
         let handle = worker.handle();
-        let serves = worker.queues().iter().any(|queue| queue == "counted");
         let at_work = AtWork { handle, end: tokio::spawn(worker.run()) };
-        if !serves {
-            return at_work;
-        }
         done(&self.straight.enqueue(count { name: "first".into() }).await.unwrap()).await;
         at_work
     }
@@ -163,6 +159,19 @@ impl Link {
         let seen = self.count(commands);
         eventually(async || seen.times() >= 2).await;
         seen.lift();
+    }
+
+    /// Expects so many jobs to be ready, and none anywhere else. A job that is listed twice under one id is two here, and one everywhere else.
+    pub(crate) async fn has_ready(&self, jobs: u64) {
+        let queues = self.straight.broker().queues().await.unwrap();
+        let queue = queues.iter().find(|queue| queue.name.as_str() == "counted").unwrap();
+        let elsewhere = (queue.running, queue.scheduled, queue.dead, queue.parked);
+        assert_eq!((queue.ready, elsewhere), (jobs, (0, 0, 0, 0)), "{queue:?}");
+    }
+
+    /// Expects every job to have ended.
+    pub(crate) async fn is_empty(&self) {
+        self.has_ready(0).await;
     }
 
     /// Enqueues, straight, a job that ends at once.

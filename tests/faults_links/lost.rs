@@ -10,6 +10,9 @@ use crate::link::{count, done, heartbeats, link, reconciles, registrations, sett
 
 const LOST: Fault = Fault::CutAnswer { at: 0 };
 
+/// Short, so that its end is worth fearing, and long enough for a machine that has much else to do.
+const LEASE: Duration = Duration::from_secs(3);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enqueue_whose_answer_was_lost_is_stored_once() {
     let link = link().await;
@@ -19,6 +22,7 @@ async fn an_enqueue_whose_answer_was_lost_is_stored_once() {
     assert!(lost.happened().await);
     let stored = link.straight.broker().jobs(&JobFilter::default()).await.unwrap();
     assert_eq!(stored.len(), 2);
+    link.has_ready(2).await;
     assert!([before, job].iter().all(|job| stored.iter().any(|stored| stored.id == *job.id())));
 }
 
@@ -34,6 +38,7 @@ async fn a_hand_out_whose_answer_was_lost_is_handed_back_and_spends_no_attempt()
     took("R19", "the job of a lost hand-out had run", began);
     let outcome = link.straight.broker().result(job.id()).await.unwrap().unwrap();
     assert_eq!((outcome.attempt, outcome.losses, link.ledger.all_runs()), (1, 0, 2));
+    link.is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,6 +84,7 @@ async fn a_retry_whose_answer_was_lost_is_one_retry() {
     let outcome = link.straight.broker().result(job.id()).await.unwrap().unwrap();
     assert_eq!((outcome.attempt, outcome.failures, outcome.losses), (2, 1, 0));
     assert_eq!(link.ledger.runs("stumbles"), 2);
+    link.is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,11 +108,11 @@ async fn a_registration_whose_answer_was_lost_leaves_one_worker_that_works() {
 #[tokio::test(flavor = "multi_thread")]
 async fn heartbeats_whose_answers_were_lost_cost_no_lease_while_some_are_answered() {
     let link = link().await;
-    link.worker(|worker| worker.lease(Duration::from_secs(2))).await;
+    link.worker(|worker| worker.lease(LEASE)).await;
     let job = link.straight.enqueue(stay { name: "stays".into() }).await.unwrap();
     link.ledger.has_begun("stays", 1).await;
     // Would take the job over as soon as the lease had ended.
-    link.straight_worker(|worker| worker.lease(Duration::from_secs(2))).await;
+    link.straight_worker(|worker| worker.lease(LEASE)).await;
     for _ in 0..4 {
         link.sees_twice(heartbeats()).await;
         let lost = link.proxy.set(Rule::new(heartbeats(), LOST));
@@ -120,14 +126,14 @@ async fn heartbeats_whose_answers_were_lost_cost_no_lease_while_some_are_answere
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_hears_no_heartbeat_answered_tells_its_jobs_before_the_lease_is_over() {
     let link = link().await;
-    link.worker(|worker| worker.lease(Duration::from_secs(2))).await;
+    link.worker(|worker| worker.lease(LEASE)).await;
     let job = link.straight.enqueue(stay { name: "stays".into() }).await.unwrap();
     link.ledger.has_begun("stays", 1).await;
     link.sees_twice(heartbeats()).await;
     let began = Instant::now();
     let lost = link.proxy.set(Rule::new(heartbeats(), LOST).always());
     assert_eq!(link.ledger.was_told("stays").await, CancelReason::LeaseAtRisk);
-    took("R21", "with a lease of 2 s and no answer, a handler was told to stop", began);
+    took("R21", "with a lease of 3 s and no answer, a handler was told to stop", began);
     // All the while the store heard the heartbeats, so the job is still this worker's.
     lost.lift();
     link.ledger.open();
@@ -150,4 +156,5 @@ async fn a_link_that_is_cut_again_and_again_loses_nothing() {
         assert_eq!(done(&job).await, number.to_string());
     }
     assert_eq!(link.ledger.all_runs(), 201, "no job ran twice: a cut link costs no lease");
+    link.is_empty().await;
 }

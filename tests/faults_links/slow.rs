@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use celeriac_testkit::{Commands, Fault, Rule};
+use celeriac::Client;
+use celeriac_testkit::{Commands, Fault, Order, Rule};
 
-use crate::link::{Link, count, done, link, stay, took};
+use crate::link::{Link, PATIENCE, count, done, link, stay, took};
 
 /// Makes everything take so much longer on its way there and back again.
-fn slow_down(link: &Link, there_and_back: Duration) -> celeriac_testkit::Order {
+fn slow_down(link: &Link, there_and_back: Duration) -> Order {
     let (command, answer) = (there_and_back / 2, there_and_back / 2);
     link.proxy.set(Rule::new(Commands::any(), Fault::Delay { command, answer }).always())
 }
@@ -40,13 +41,14 @@ async fn a_job_that_outlives_its_lease_is_not_lost_by_a_worker_whose_redis_is_sl
 #[tokio::test(flavor = "multi_thread")]
 async fn a_producer_whose_redis_is_slow_stores_each_job_once_and_tries_no_harder() {
     let link = link().await;
+    let patient = Client::builder(link.linked.broker().clone()).enqueue_timeout(PATIENCE).build().unwrap();
     // The server knows the script from then on.
-    link.linked.enqueue(count { name: "before".into() }).await.unwrap();
+    patient.enqueue(count { name: "before".into() }).await.unwrap();
     let commands = slow_down(&link, Duration::from_secs(2));
     let began = Instant::now();
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..100 {
-        let client = link.linked.clone();
+        let client = patient.clone();
         calls.spawn(async move { client.enqueue(count { name: number.to_string() }).await.unwrap() });
     }
     calls.join_all().await;

@@ -10,7 +10,7 @@ use celeriac_testkit::FaultProxy;
 
 use crate::handlers::{hoard, start};
 use crate::jobs::{end_of, enqueue, signature, success_of, tell};
-use crate::support::{Bench, Process, wait_for};
+use crate::support::{Bench, Process};
 
 /// A worker of a shell with few descriptors.
 fn with_descriptors(bench: &Bench, name: &str, arguments: &str) -> Process {
@@ -50,7 +50,7 @@ async fn a_worker_without_descriptors_for_all_its_slots_fails_no_job_on_redis() 
     a_worker_without_descriptors_for_all_its_slots_fails_no_job(Bench::redis()).await;
 }
 
-/// A handler has taken every descriptor when the link is cut, so the worker cannot connect until it gives them back.
+/// A handler takes every descriptor, those of cut connections too, so the worker cannot connect until it gives them back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_descriptors_connects_again_when_there_are_some() {
     let bench = Bench::redis();
@@ -59,15 +59,16 @@ async fn a_worker_without_descriptors_connects_again_when_there_are_some() {
     let client = bench.client().await;
     let job = client.enqueue(hoard {}).await.unwrap();
     let worker = start(&bench, &server.url_through(proxy.port(), "celeriac").expose(), "ulimit -n 64");
-    wait_for("the descriptors to be taken", || bench.ledger().contains_key("hoarded").then_some(()));
-    proxy.cut();
-    bench.wait_for_text("dangerous.log", "Too many open files");
+    tokio::task::block_in_place(|| bench.wait_for_text("ledger", "hoards"));
+    proxy.refuse();
+    tokio::task::block_in_place(|| bench.wait_for_text("dangerous.log", "Too many open files"));
     // A loop that does nothing but try would use all of a core.
     let (before, began) = (processor_time(&worker), Instant::now());
     tokio::time::sleep(Duration::from_secs(3)).await;
     let used = (processor_time(&worker) - before).as_secs_f64() / began.elapsed().as_secs_f64();
     println!("W21: a worker that cannot connect uses {:.1} % of a core", used * 100.0);
     assert!(used < 0.3, "{used} of a core");
+    proxy.heal();
     std::fs::write(bench.path("go"), "").unwrap();
     let free = Instant::now();
     assert!(job.result().await.unwrap() > 10);

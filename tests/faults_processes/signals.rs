@@ -78,7 +78,7 @@ impl Moment {
 
     fn worker(&self) -> Process {
         let url = self.bench.redis.as_ref().unwrap().url_through(self.proxy.port(), "celeriac").expose();
-        self.bench.worker_at(&url, &self.name, &["-c", "4", "--grace", "1s", "-q", &self.name])
+        self.bench.worker_at(&url, &self.name, &["-c", "4", "--grace", "1s", "--lease", "5s", "-q", &self.name])
     }
 
     async fn enqueue(&self, task: &str, count: usize) -> Vec<JobId> {
@@ -165,8 +165,9 @@ impl Ended {
         let expected = match doing {
             // Before it hears signals the system ends it; it has nothing yet that could be handed back.
             Doing::Starting => status.success() || status.signal() == Some(15),
-            // Documented: the store cannot be told. It may have handed out a job that the worker never heard of.
-            Doing::ReconnectingWithAJob | Doing::Fetching => status.code() == Some(1),
+            // Documented: the store cannot be told.
+            Doing::ReconnectingWithAJob => status.code() == Some(1),
+            Doing::Fetching => matches!(status.code(), Some(0 | 1)),
             _ => status.success(),
         };
         assert!(expected, "seed {seed}: {doing:?} ended with {status}");
@@ -202,9 +203,9 @@ async fn a_worker_ends_in_time_whatever_it_does_when_it_is_told() {
     for Ended { seed, doing, status, jobs, .. } in &ended {
         for id in jobs {
             let outcome = success_of(&client, id).await;
-            // Who ends in order hands back, and no attempt is spent.
-            let most = u32::from(!status.success());
-            assert!(outcome.losses <= most, "seed {seed}: {doing:?} lost {id} and ended with {status}");
+            // Who ends in order hands back, and no attempt is spent; but not what it never heard of.
+            let may_lose = !status.success() || *doing == Doing::Fetching;
+            assert!(outcome.losses <= u32::from(may_lose), "seed {seed}: {doing:?} lost {id} and ended with {status}");
         }
     }
     wait_for("no worker but the last", || {

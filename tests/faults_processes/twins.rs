@@ -19,7 +19,8 @@ async fn two_workers_of_one_name_live_and_die_on_their_own(bench: Bench) {
     bench.task(HOLD);
     let client = bench.client().await;
     let ids = enqueue(&client, 2).await;
-    let start = || bench.worker("twin", &["-c", "1"]);
+    // Long enough for the living one to keep it on a busy machine.
+    let start = || bench.worker("twin", &["-c", "1", "--lease", "5s"]);
     let twins = [start(), start()];
     until_held(&client, "default", 2).await;
     wait_for("both jobs to run", || (runs(&bench).len() == 2).then_some(()));

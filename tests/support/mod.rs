@@ -56,14 +56,17 @@ impl Bench {
         command
     }
 
-    /// Starts a worker; what it says goes to `NAME.log`.
+    /// Starts a worker, with a lease of two seconds unless the arguments name another; what it says goes to `NAME.log`.
     pub(crate) fn worker(&self, name: &str, arguments: &[&str]) -> Process {
         self.worker_at(&self.url, name, arguments)
     }
 
     /// The same at another address: through a link that can fail, for example.
     pub(crate) fn worker_at(&self, url: &str, name: &str, arguments: &[&str]) -> Process {
-        let mut command = self.celeriac(&["worker", "--name", name, "--lease", "2s"]);
+        let mut command = self.celeriac(&["worker", "--name", name]);
+        if !arguments.contains(&"--lease") {
+            command.args(["--lease", "2s"]);
+        }
         command.args(arguments);
         self.start_at(url, name, command)
     }

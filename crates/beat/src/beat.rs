@@ -14,7 +14,7 @@ use celeriac_core::{ScheduleName, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::decide::decide;
+use crate::decide::{decide, postponed};
 use crate::health::{BeatHealth, Pulse};
 use crate::periodic::{Periodic, PeriodicError};
 use crate::register::register;
@@ -26,12 +26,16 @@ const PORTION: usize = 100;
 /// How long a beat waits for a change before it looks for itself: one wait and one look, two commands a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// How much later than that it looks if nothing is due.
+const MARGIN: Duration = Duration::from_secs(2);
+
 /// The pauses after a failed call.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pause when every schedule was moved by others meanwhile: they are at it.
+/// The pauses when every schedule was moved by others meanwhile: they are at it, or the store keeps something that nobody can move.
 const COURTESY: Duration = Duration::from_millis(20);
+const LONGEST_COURTESY: Duration = Duration::from_secs(5);
 
 /// What keeps a beat from running.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +161,8 @@ impl BeatHandle {
 
 /// What a look has found.
 struct Look {
+    /// When it was answered, by this machine's clock.
+    at: Instant,
     now: Timestamp,
     next: Option<Timestamp>,
     mark: ScheduleMark,
@@ -207,15 +213,22 @@ impl Beat {
         let mut look = self.persist(|| self.tick()).await?;
         loop {
             let seen = look.mark.clone();
-            let mut change = pin!(self.change(&seen));
+            let (mut change, began) = (pin!(self.change(&seen)), Instant::now());
             loop {
-                let wait = look.next.map_or(LONGEST_WAIT, |next| next.since(look.now)).min(LONGEST_WAIT);
+                // Later than the wait for changes ends, so that one of the two is enough in a minute without any.
+                let longest = LONGEST_WAIT + MARGIN;
+                let wait = look.next.map_or(longest, |next| next.since(look.now)).min(longest);
+                let asked = look.at;
                 // The wait for changes goes on while occurrences are dealt with: it costs a command.
                 let changed = tokio::select! {
                     () = &mut change => true,
-                    () = sleep_until(Instant::now() + wait) => false,
+                    () = sleep_until(asked + wait) => false,
                 };
                 look = self.persist(|| self.tick()).await?;
+                if changed && look.mark == seen && began.elapsed() < LONGEST_WAIT / 2 {
+                    // The wait ends early again and again, and nothing has changed: it and the look may have reached different servers.
+                    sleep(COURTESY).await;
+                }
                 if changed || look.mark != seen {
                     break;
                 }
@@ -275,12 +288,13 @@ impl Beat {
 
     /// Deals with everything that is due.
     async fn tick(&self) -> Result<Look, BrokerError> {
+        let mut courtesy = COURTESY;
         loop {
             let found = self.broker.due_schedules(PORTION).await?;
             // With much to catch up a look takes many calls.
             self.handle.pulse.answered();
             if found.due.is_empty() {
-                return Ok(Look { now: found.now, next: found.next, mark: found.mark });
+                return Ok(Look { at: Instant::now(), now: found.now, next: found.next, mark: found.mark });
             }
             let firings: Vec<Firing> = found
                 .due
@@ -294,14 +308,45 @@ impl Beat {
                 .collect();
             let mut moved = 0;
             for part in portions(&firings) {
-                let fired = self.broker.fire(part).await?;
+                let fired = self.fire(part, found.now).await?;
                 moved += fired.iter().filter(|fired| **fired == Fired::Moved).count();
                 part.iter().zip(fired).for_each(|(firing, fired)| self.count(firing, fired, found.now));
             }
             if moved == firings.len() {
-                sleep(COURTESY).await;
+                sleep(courtesy).await;
+                courtesy = (courtesy * 2).min(LONGEST_COURTESY);
+            } else {
+                courtesy = COURTESY;
             }
         }
+    }
+
+    /// Fires some schedules at once. If the store refuses that for good, each alone, and one that is refused alone is postponed: one queue that
+    /// is not what it should be must not keep all other schedules from occurring.
+    async fn fire(&self, part: &[Firing], now: Timestamp) -> Result<Vec<Fired>, BrokerError> {
+        match self.broker.fire(part).await {
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) if part.len() == 1 => return self.postpone(&part[0], &error, now).await,
+            Err(error) => {
+                tracing::warn!(%error, "the store refuses to enqueue what is due; each schedule is tried alone");
+            }
+            answer => return answer,
+        }
+        let mut fired = Vec::new();
+        for firing in part {
+            fired.extend(match self.broker.fire(std::slice::from_ref(firing)).await {
+                Err(error) if !error.is_transient() => self.postpone(firing, &error, now).await?,
+                answer => answer?,
+            });
+        }
+        Ok(fired)
+    }
+
+    async fn postpone(&self, firing: &Firing, error: &BrokerError, now: Timestamp) -> Result<Vec<Fired>, BrokerError> {
+        let schedule = &firing.name;
+        tracing::error!(%schedule, %error, "the store refuses to enqueue it; it is tried again in a minute");
+        self.broker.fire(&[postponed(firing, now)]).await?;
+        Ok(vec![Fired::Moved])
     }
 
     fn count(&self, firing: &Firing, fired: Fired, now: Timestamp) {

@@ -6,12 +6,16 @@ use celeriac_broker::{Firing, MAX_BATCH_BYTES, MAX_SCHEDULES, ScheduleView};
 use celeriac_core::{CatchUp, Overlap, Record, Schedule, ScheduleName, Timestamp};
 
 use crate::calendar::Timetable;
+use crate::periodic::{MAX_CATCH_UP, MAX_JITTER};
 
 /// How late an occurrence may be enqueued and still count as on time.
 pub(crate) const ON_TIME: Duration = Duration::from_secs(60);
 
 /// How far missed occurrences are counted; of more it is known that there are at least so many.
-const MOST_COUNTED: usize = 100_000;
+const MOST_COUNTED: usize = 10_000;
+
+/// How soon a schedule is looked at again that has just been looked at in vain.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
 
 /// When a schedule is looked at again that this version cannot read: a newer beat may be there by then.
 const POSTPONEMENT: Duration = Duration::from_secs(60);
@@ -25,8 +29,28 @@ pub(crate) fn decide(view: &ScheduleView, now: Timestamp) -> Result<Firing, (Fir
     };
     let schedule = view.schedule.as_ref().map_err(String::clone);
     match schedule.and_then(|schedule| Ok((schedule, read(schedule)?))) {
-        Ok((schedule, timetable)) => Ok(Agenda { name: &view.name, schedule, timetable }.fire(view, now)),
+        Ok((schedule, timetable)) => {
+            let mut firing = Agenda { name: &view.name, schedule, timetable }.fire(view, now);
+            // What was dealt with is not due again, whatever a calendar says: a beat must not go round and round.
+            firing.next = firing
+                .next
+                .map(|next| if firing.until > view.last { next } else { next.max(now.after(SHORTEST_REST)) });
+            Ok(firing)
+        }
         Err(reason) => Err((Firing { next: Some(now.after(POSTPONEMENT)), ..idle(view) }, reason)),
+    }
+}
+
+/// The same schedule, left as it is and looked at again a little later.
+pub(crate) fn postponed(firing: &Firing, now: Timestamp) -> Firing {
+    Firing {
+        until: firing.last,
+        next: Some(now.after(POSTPONEMENT)),
+        jobs: Vec::new(),
+        due: firing.last,
+        missed: 0,
+        unless_unfinished: false,
+        ..firing.clone()
     }
 }
 
@@ -78,7 +102,7 @@ impl Agenda<'_> {
         Firing {
             until,
             next: if left.is_empty() { self.next_due(newest) } else { Some(now) },
-            jobs: now_enqueued.iter().map(|occurrence| self.job(*occurrence)).collect(),
+            jobs: now_enqueued.iter().map(|occurrence| self.job(*occurrence, now)).collect(),
             due: now_enqueued.last().map_or(newest, |occurrence| self.due_at(*occurrence)),
             missed: (due.count - wanted.len()) as u64,
             unless_unfinished: self.schedule.overlap == Overlap::Skip,
@@ -100,15 +124,15 @@ impl Agenda<'_> {
     /// The occurrences after `last` that are due now. With jitter an occurrence may be due after a later one: then the later one waits.
     fn due(&self, last: Timestamp, now: Timestamp) -> Due {
         let most = match self.schedule.catch_up {
-            CatchUp::All(most) => (most as usize).max(1),
+            CatchUp::All(most) => most.clamp(1, MAX_CATCH_UP) as usize,
             _ => 1,
         };
-        let jitter = Duration::from_millis(self.schedule.jitter_ms);
-        let surely = Timestamp::from_millis(now.as_millis().saturating_sub(self.schedule.jitter_ms));
+        let jitter = self.jitter_ms();
+        let surely = Timestamp::from_millis(now.as_millis().saturating_sub(jitter));
         let (after, end) = self.bounds(last);
         let mut newest = self.timetable.latest_between(after, surely.min(end), most);
         let mut count = self.timetable.occurrences_between(after, surely.min(end)).take(MOST_COUNTED).count();
-        if !jitter.is_zero() {
+        if jitter > 0 {
             let late = self.timetable.occurrences_between(after.max(surely), now.min(end)).take(MOST_COUNTED);
             let due: Vec<_> = late.take_while(|occurrence| self.due_at(*occurrence) <= now).collect();
             count += due.len();
@@ -135,9 +159,13 @@ impl Agenda<'_> {
         self.next_after(last).map(|next| self.due_at(next))
     }
 
+    fn jitter_ms(&self) -> u64 {
+        self.schedule.jitter_ms.min(u64::try_from(MAX_JITTER.as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// When an occurrence is enqueued: a part of the jitter later, which is the same whoever asks.
     pub(crate) fn due_at(&self, occurrence: Timestamp) -> Timestamp {
-        match self.schedule.jitter_ms {
+        match self.jitter_ms() {
             0 => occurrence,
             most => {
                 occurrence.after(Duration::from_millis(mix(self.name.as_str(), occurrence.as_millis()) % (most + 1)))
@@ -145,14 +173,16 @@ impl Agenda<'_> {
         }
     }
 
-    /// The job of an occurrence. Unless something else is said it expires when the next one comes.
-    fn job(&self, occurrence: Timestamp) -> Record {
+    /// The job of an occurrence. Unless something else is said it expires when the next one comes; one that is caught up with others after
+    /// it does not: they came all at once.
+    fn job(&self, occurrence: Timestamp, now: Timestamp) -> Record {
         let mut job = self.schedule.job(self.name, occurrence);
         if job.options.expires_ms.is_none()
             && !self.schedule.keeps_late
-            && let Some(next) = self.timetable.next_after(occurrence)
+            && let Some(next) = self.timetable.next_after(occurrence).map(|next| self.due_at(next))
+            && next > now
         {
-            job.options.expires_ms = Some(next.as_millis() - occurrence.as_millis());
+            job.options.expires_ms = Some(next.as_millis() - now.as_millis());
         }
         job
     }

@@ -14,6 +14,10 @@ pub const MAX_CATCH_UP: u32 = 10_000;
 /// The longest jitter: a week.
 pub const MAX_JITTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// From where, and at how many occurrences, it is looked how close they come: the first day of 2026, and more than a week of an hourly one.
+const GAPS_FROM: Timestamp = Timestamp::from_fixed_millis(1_767_225_600_000);
+const GAPS_LOOKED_AT: usize = 200;
+
 /// Periodic work that was described wrongly.
 #[derive(Debug, thiserror::Error)]
 #[error("schedule {name:?}: {problem}")]
@@ -262,6 +266,9 @@ impl Periodic {
         if self.jitter > MAX_JITTER {
             return Err(rule("jitter", "a week at most"));
         }
+        if shortest_gap(&timetable).is_some_and(|gap| self.jitter > gap) {
+            return Err(rule("jitter", "no longer than the shortest time between two occurrences"));
+        }
         let (starts_at, ends_at) = (self.starts_at.map(instant), self.ends_at.map(instant));
         if let (Some(start), Some(end)) = (starts_at, ends_at)
             && start >= end
@@ -292,6 +299,10 @@ impl Periodic {
         let zone = self.zone.as_deref().map(Zone::named).transpose()?;
         let anchor = self.anchor.map(instant);
         match &self.when {
+            When::Every(_) | When::At(_) if zone.is_some() => Err(PeriodicProblem::Option {
+                option: "zone",
+                rule: "left out: a period or an instant is the same everywhere",
+            }),
             When::Every(period) => Ok(Timetable::every(*period, anchor.unwrap_or_default())?),
             _ if anchor.is_some() => {
                 Err(PeriodicProblem::Option { option: "anchor", rule: "left out but for a period" })
@@ -303,6 +314,12 @@ impl Periodic {
             },
         }
     }
+}
+
+/// How close its occurrences come to each other, as far as some hundred of them tell; none for what comes once.
+fn shortest_gap(timetable: &Timetable) -> Option<Duration> {
+    let some: Vec<_> = timetable.occurrences_between(GAPS_FROM, Timestamp::MAX).take(GAPS_LOOKED_AT).collect();
+    some.windows(2).map(|pair| pair[1].since(pair[0])).min()
 }
 
 /// An instant by the wall clock; one before 1970 is 1970.
@@ -361,6 +378,11 @@ mod tests {
             complaint(new("@daily").jitter(Duration::from_secs(8 * 86_400))).contains("jitter must be a week at most")
         );
         assert!(complaint(new("@daily").priority(10)).contains("priority 10"));
+        let often = new("*/10 * * * *");
+        assert!(complaint(often.jitter(Duration::from_secs(601))).contains("no longer than the shortest time between"));
+        entry(new("*/10 * * * *").jitter(Duration::from_secs(600)));
+        let every = |name| Periodic::make(name, When::Every(Duration::from_secs(60)), Ok(job()));
+        assert!(complaint(every("s").zone("Europe/Berlin")).contains("zone must be left out"));
         let start = SystemTime::now();
         assert!(complaint(new("@daily").starts_at(start).ends_at(start)).contains("later than starts_at"));
         assert!(complaint(new("@daily").anchor(start)).contains("anchor"));

@@ -8,6 +8,9 @@ use celeriac_core::Timestamp;
 use crate::calendar::Timetable;
 use crate::decide::Agenda;
 
+/// How far a schedule may be ahead of the store's clock before somebody should know.
+const AHEAD: Duration = Duration::from_secs(60);
+
 /// What is to be said of a schedule at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -45,7 +48,15 @@ pub fn upcoming(view: &ScheduleView, now: Timestamp, count: usize) -> Upcoming {
     let rests = view.paused || schedule.rests;
     let open = agenda.next_after(view.last).map(|occurrence| agenda.due_at(occurrence));
     let overdue = open.filter(|_| !rests).map_or(Duration::ZERO, |due| now.since(due));
-    let warning = (next.is_empty() && overdue.is_zero()).then(|| "it never comes again".to_owned());
+    let warning = if view.last.since(now) > AHEAD && !rests {
+        // A clock that was far ahead for a time; a store's clock that went back.
+        Some(format!(
+            "it was dealt with up to {}, and the store's clock is behind that; pause and resume it",
+            view.last
+        ))
+    } else {
+        (next.is_empty() && overdue.is_zero()).then(|| "it never comes again".to_owned())
+    };
     Upcoming { next, overdue, warning }
 }
 
@@ -74,6 +85,14 @@ mod tests {
         let mut paused = view("every 1h");
         paused.paused = true;
         assert_eq!(upcoming(&paused, now, 2).overdue, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_schedule_that_is_ahead_of_the_clock_is_told() {
+        let now = Timestamp::from_millis(HOUR / 2);
+        assert!(
+            upcoming(&view("every 1h"), now, 2).warning.is_some_and(|warning| warning.contains("pause and resume it"))
+        );
     }
 
     #[test]

@@ -18,20 +18,26 @@ local function value_of(name)
   return #name <= 160 and string.find(name, '^[A-Za-z0-9._:/-]+$') and redis.call('HGET', schedules, name)
 end
 
-local found, place, wanted = {}, 0, max
+-- About so many bytes are answered in one call, and one schedule at least.
+local MOST_BYTES = 1048576
+local found, place, wanted, bytes = {}, 0, max, 0
 while wanted > 0 do
   local rows = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'WITHSCORES', 'LIMIT', whole(place), whole(wanted))
   for at = 1, #rows, 2 do
-    local name, value = rows[at], value_of(rows[at])
+    local name, value = rows[at], bytes < MOST_BYTES and value_of(rows[at])
+    if bytes >= MOST_BYTES then
+      break
+    end
+    place = place + 1
     if value then
+      bytes = bytes + #value
       found[#found + 1] = name
       found[#found + 1] = value
       found[#found + 1] = redis.call('HGET', states, name) or ''
       found[#found + 1] = rows[at + 1]
     end
   end
-  place = place + #rows / 2
-  wanted = #rows == 2 * wanted and max - #found / 4 or 0
+  wanted = bytes < MOST_BYTES and #rows == 2 * wanted and max - #found / 4 or 0
 end
 local next_one
 repeat

@@ -63,7 +63,12 @@ while ARGV[at] do
   local kept = redis.call('HGET', states, name)
   local state = state_of(kept, now)
   local answer = 'M'
-  if kept and state.revision == revision and state.last == last and state.paused == 0 then
+  if not is_state(kept) and job_count == 0 and redis.call('ZSCORE', due, name) then
+    -- Nobody could ever move it on, so it begins anew, and the next look finds out when it is due.
+    redis.call('HSET', states, name, text_of(state))
+    redis.call('ZADD', due, whole(now), name)
+    answer = 'D'
+  elseif kept and state.revision == revision and state.last == last and state.paused == 0 then
     answer = 'D'
     state.last, state.missed = tonumber(ARGV[at + 3]), state.missed + missed
     if job_count > 0 and ARGV[at + 7] == '1' and is_unfinished(state.job) then

@@ -23,7 +23,7 @@ for at = 2, #ARGV, 4 do
   local answer = 'U'
   if kept and kept_owner ~= owner then
     answer = 'O' .. kept_owner
-  elseif kept ~= value then
+  elseif kept ~= value or not is_state(redis.call('HGET', states, name)) then
     redis.call('HSET', schedules, name, value)
     local state = state_of(kept and redis.call('HGET', states, name), now)
     if kept then

@@ -36,7 +36,8 @@ pub trait Schedules: Send + Sync {
     /// One schedule.
     async fn schedule(&self, name: &ScheduleName) -> Result<Option<ScheduleView>, BrokerError>;
 
-    /// At most `max` of the schedules that are due, the earliest first, and when the next one is.
+    /// At most `max` of the schedules that are due, the earliest first, and when the next one is. What cannot be read counts too, and stays
+    /// due, because nobody but a newer version can move it on.
     async fn due_schedules(&self, max: usize) -> Result<DueSchedules, BrokerError>;
 
     /// Enqueues occurrences and moves their schedules on, each if it has not moved since it was read; at most [`MAX_SCHEDULES`] jobs.
@@ -245,6 +246,12 @@ pub(crate) fn check_count(count: usize) -> Result<(), BrokerError> {
         )));
     }
     Ok(())
+}
+
+/// What a stored schedule says, or why that cannot be read.
+pub(crate) fn read_definition(definition: &[u8]) -> Result<Schedule, String> {
+    let json = std::str::from_utf8(definition).map_err(|error| error.to_string())?;
+    Schedule::decode(json).map_err(|error| error.to_string())
 }
 
 /// What became of a firing.

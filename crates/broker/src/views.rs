@@ -4,11 +4,9 @@ use std::fmt;
 
 use celeriac_core::{
     Fence, Headers, Incarnation, Incident, JobId, Outcome, Priority, QueueName, Record, State, TaskName, Timestamp,
-    UniqueKey, excerpt,
+    UniqueKey,
 };
 use serde_json::value::RawValue;
-
-use crate::error::BrokerError;
 
 /// A job, wherever it is in its life.
 #[derive(Debug, Clone)]
@@ -166,10 +164,11 @@ impl JobFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageMark(pub(crate) String);
 
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 impl PageMark {
     /// What is said of a mark that this store did not make.
-    pub(crate) fn refused(&self) -> BrokerError {
-        BrokerError::Invalid(format!("{:?} is no page mark", excerpt(&self.0)))
+    pub(crate) fn refused(&self) -> crate::BrokerError {
+        crate::BrokerError::Invalid(format!("{:?} is no page mark", celeriac_core::excerpt(&self.0)))
     }
 }
 

@@ -357,7 +357,7 @@ mod tests {
         )
     }
 
-    /// Any record that a store can hold.
+    /// Any record that a store can hold. `PROPTEST_CASES` asks for more than 256 of them.
     fn records() -> impl Strategy<Value = Record> {
         let states: Vec<State> = State::ALL.into_iter().filter(|state| state.letter().is_some()).collect();
         let names = ("[A-Za-z0-9._:/-]{1,200}", "default|[A-Za-z0-9._:/-]{1,200}");

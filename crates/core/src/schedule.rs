@@ -38,7 +38,10 @@ pub enum Overlap {
 }
 
 /// A schedule, as it is stored: JSON, of which a store reads nothing but the text of the timetable.
+///
+/// A field that this version does not know makes it unreadable: an older beat would otherwise fire it without a rule of a newer one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Schedule {
     /// When: the text of a timetable, zone included, which beats can read. What it means is no business of this crate.
@@ -118,14 +121,23 @@ impl Schedule {
         serde_json::from_str(json)
     }
 
-    /// What it must go on saying to keep its past; with anything else it begins anew. One that rested has no past: what would have occurred
-    /// meanwhile was not meant to.
+    /// What it must go on saying to keep its past; with anything else it begins anew. One that rested, or whose bounds were others, has no
+    /// past: what would have occurred meanwhile was not meant to.
     #[must_use]
     pub fn pace(&self) -> Cow<'_, str> {
-        match self.rests {
-            true => Cow::Owned(format!("{} (rests)", self.timetable)),
-            false => Cow::Borrowed(&self.timetable),
+        if !self.rests && self.starts_at.is_none() && self.ends_at.is_none() {
+            return Cow::Borrowed(&self.timetable);
         }
+        let mut pace = self.timetable.clone();
+        for (word, bound) in [("from", self.starts_at), ("until", self.ends_at)] {
+            if let Some(bound) = bound {
+                pace.push_str(&format!(" {word} {}", bound.as_millis()));
+            }
+        }
+        if self.rests {
+            pace.push_str(" (rests)");
+        }
+        Cow::Owned(pace)
     }
 
     /// The job of an occurrence. Its id is made of the schedule's name and the instant, so that whoever makes it makes the same:

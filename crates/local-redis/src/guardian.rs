@@ -16,7 +16,7 @@ use crate::options::RedisOptions;
 /// Starts the server, tells its process id, and ends it when told to or when nobody is left to tell.
 /// `$1` is the directory; the rest are the server's arguments. A line on standard input keeps the directory.
 const GUARDIAN: &str = r#"
-trap '' INT TERM
+trap '' HUP INT QUIT TERM
 directory=$1; shift
 redis-server "$@" >"$directory/redis.log" 2>&1 &
 server=$!

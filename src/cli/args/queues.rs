@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use celeriac_core::QueueName;
+use celeriac_core::{QueueName, excerpt};
 
 /// A queue, and how often it comes first if that was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,29 @@ impl FromStr for WeighedQueue {
             None => (text, None),
         };
         let name = QueueName::new(name).map_err(|error| error.to_string())?;
-        let weight =
-            weight.map(|weight| weight.parse().map_err(|_| format!("{weight:?} is no weight; write 1 or more")));
+        let weight = weight
+            .map(|weight| weight.parse().map_err(|_| format!("{:?} is no weight; write 1 or more", excerpt(weight))));
         Ok(Self { name, weight: weight.transpose()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_queue_is_read_with_its_weight_or_refused_in_short(
+            text in "[a-z]{1,5}(=[0-9]{1,11})?|(.|\\n){0,30}",
+            times in 1usize..50,
+        ) {
+            match text.repeat(times).parse::<WeighedQueue>() {
+                Ok(WeighedQueue { name, weight: Some(weight) }) => prop_assert_eq!(format!("{name}={weight}").parse::<WeighedQueue>().unwrap().weight, Some(weight)),
+                Ok(WeighedQueue { name, weight: None }) => prop_assert_eq!(name.as_str(), text.repeat(times)),
+                Err(error) => prop_assert!(error.len() < 1000),
+            }
+        }
     }
 }

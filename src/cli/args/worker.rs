@@ -67,6 +67,6 @@ pub(super) fn lease(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn worker_name(text: &str) -> Result<String, String> {
+pub(super) fn worker_name(text: &str) -> Result<String, String> {
     Incarnation::generate(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

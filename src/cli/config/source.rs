@@ -8,6 +8,12 @@ use toml::de::DeValue;
 
 use crate::cli::exit::Failure;
 
+/// The most characters of what is said of a problem.
+const LONGEST: usize = 500;
+
+/// How many letters of a name may be wrong.
+const TYPOS: usize = 3;
+
 /// The file being read.
 pub(super) struct Source<'s> {
     pub(super) path: &'s Path,
@@ -31,7 +37,9 @@ impl Problem {
 impl Source<'_> {
     /// The problem with file, line and column, as compilers write them.
     pub(super) fn failure(&self, problem: &Problem) -> Failure {
-        Failure::usage(format!("{}: {}", self.place(problem.at), problem.text))
+        // It may repeat what it is about.
+        let cut = problem.text.char_indices().nth(LONGEST).map(|(end, _)| format!("{}…", &problem.text[..end]));
+        Failure::usage(format!("{}: {}", self.place(problem.at), cut.as_deref().unwrap_or(&problem.text)))
     }
 
     /// File, line and column of a place.
@@ -59,8 +67,9 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
 /// Asks whether the nearest of `known` was meant, if one is near.
 pub(super) fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
     let distance = |name: &&&str| strsim::damerau_levenshtein(unknown, name);
-    let candidate = known.iter().min_by_key(distance)?;
+    // Comparing takes as much memory as both are long together, so a name that is much too long is not compared.
+    let candidate = known.iter().filter(|name| unknown.len() <= 4 * (name.len() + TYPOS)).min_by_key(distance)?;
     // Half of a short name may be wrong, and not more than three letters of a long one.
-    let is_near = distance(&candidate) <= (candidate.len() / 2).min(3);
+    let is_near = distance(&candidate) <= (candidate.len() / 2).min(TYPOS);
     is_near.then(|| format!("did you mean {candidate:?}?"))
 }

@@ -1,7 +1,9 @@
 //! What `celeriac.toml` may hold, and what is said of what it may not.
 
-use super::*;
 use celeriac_worker::{CommandTask, Tasks};
+use proptest::prelude::*;
+
+use super::*;
 
 fn store() -> StoreUrl {
     "sqlite:celeriac.db".parse().unwrap()
@@ -102,4 +104,48 @@ fn a_task_of_the_application_cannot_be_in_the_file_too() {
     let own = Tasks::new().command(CommandTask::new("a", "x", Vec::new()));
     let failure = read_text(Path::new("f.toml"), "[tasks.a]\ncommand = [\"x\"]\n", own, &store()).unwrap_err();
     assert!(failure.message.starts_with("f.toml:1:8: task \"a\" is one of"), "{}", failure.message);
+}
+
+/// A value, as TOML: one that fits some key, or any text.
+fn values() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "-?[0-9]{1,11}|0x[0-9a-f]{1,9}|[0-9]_[0-9]{3}|true|false|[0-9]\\.[0-9]|1979-05-27|\\[\"[a-z]{0,3}\", \"[a-z ]{0,3}\"\\]",
+        "\"[0-9]{1,9}(ms|s|m|h|d)\"|\"[a-z]{0,5}\"|\\{ [A-Z]{1,3} = \"[a-z]\" \\}|\\[\\[\\]\\]",
+        "\\PC{0,9}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_with_its_place(text in "([a-z\\[\\]{}=\"'#., \n0-9]|\\PC){0,60}") {
+        if let Err(failure) = read_tasks(&text) {
+            prop_assert!(failure.message.starts_with("celeriac.toml:"), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn any_options_are_read_or_refused_with_their_line(
+        options in prop::collection::vec(
+            ("command|queue|timeout|soft_timeout|retries|result_ttl|dead_ttl|aliases|clear_env|env|[a-z]{1,4}", values()),
+            0..4,
+        ),
+    ) {
+        let lines: String = options.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        if let Err(failure) = read_tasks(&format!("[tasks.a]\ncommand = [\"x\"]\n{lines}")) {
+            let message = failure.message;
+            let line = message.strip_prefix("celeriac.toml:").and_then(|rest| rest.split_once(':'));
+            let line: Option<usize> = line.and_then(|(line, _)| line.parse().ok());
+            prop_assert!(line.is_some_and(|line| line <= 3 + options.len()), "{}", message);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_said_in_short_however_long_it_is(text in "[a-z\"= .\\[\\]]{1,9}", times in 1usize..3000) {
+        let text = text.repeat(times);
+        for file in [text.clone(), format!("[tasks.a]\n{text} = 1\n"), format!("[tasks.a]\ncommand = [\"x\"]\nqueue = {text:?}\n")] {
+            if let Err(failure) = read_tasks(&file) {
+                prop_assert!(failure.message.len() < 2000, "{} bytes", failure.message.len());
+            }
+        }
+    }
 }

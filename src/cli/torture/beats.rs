@@ -16,6 +16,9 @@ use crate::cli::store::Store;
 /// When: a lot, a little, and as cron says.
 const TIMETABLES: [(&str, &str); 3] = [("tick", "every 1s"), ("tock", "every 7s"), ("minute", "* * * * *")];
 
+/// How late an occurrence may be when beats are at rest, in milliseconds.
+const SLACK: u64 = 10_000;
+
 /// How long all beats together may take for one occurrence of a schedule that comes every second, on a machine at rest.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
@@ -58,9 +61,26 @@ impl Beats {
         Ok(Some(format!("no beat enqueued anything within {seconds} s after everything was healed")))
     }
 
+    /// Schedules that stand behind what was due `SLACK` before an instant.
+    pub(super) async fn behind(&self, store: &Store, now: Timestamp) -> Result<Vec<String>, Failure> {
+        let mut behind = Vec::new();
+        let due = Timestamp::from_millis(now.as_millis().saturating_sub(SLACK));
+        for (name, began) in &self.began {
+            let view = view(store, name).await?;
+            let schedule = view.schedule.map_err(|error| broken(&error))?;
+            let timetable: Timetable = schedule.timetable.parse().map_err(|error| broken(&error))?;
+            let latest = timetable.latest_at_or_before(due).filter(|latest| latest > began);
+            if let Some(latest) = latest.filter(|latest| *latest > view.last) {
+                behind.push(format!("the schedule {name} was due at {latest} and stands at {}", view.last));
+            }
+        }
+        Ok(behind)
+    }
+
     /// Writes down every job that there must be by now: the occurrences from the beginning up to where each schedule stands.
-    pub(super) async fn expect(&self, store: &Store, pen: &Pen) -> Result<(), Failure> {
-        let (now, at) = (store.ask(store.broker.now()).await?, monotonic_ns());
+    pub(super) async fn write_expected(&self, store: &Store, pen: &Pen) -> Result<(), Failure> {
+        // The clock first: the answer comes later, and what is due must not seem later than it is.
+        let (at, now) = (monotonic_ns(), store.ask(store.broker.now()).await?);
         for (name, began) in &self.began {
             let view = view(store, name).await?;
             let schedule = view.schedule.map_err(|error| broken(&error))?;

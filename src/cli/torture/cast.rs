@@ -70,7 +70,8 @@ impl Slot {
     pub(super) fn start(&mut self) -> Result<(), Failure> {
         self.lives += 1;
         let name = format!("{}-{}", self.label, self.lives);
-        let seed = self.order.seed.wrapping_add(u64::from(self.lives));
+        // Far from the lives of other slots and of other seeds.
+        let seed = self.order.seed.wrapping_add(u64::from(self.lives).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let order = Order { name: name.clone(), seed, ..self.order.clone() };
         let child = self.spawn(&order).map_err(|error| broken(&name, &error))?;
         self.living = Some(Living { name, child, stopped: false });
@@ -81,6 +82,8 @@ impl Slot {
         let log: File = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg(VERB)
+            // Nothing of where somebody happens to start it, a celeriac.toml least of all, has a part in it.
+            .current_dir(self.log.parent().unwrap_or(std::path::Path::new("/")))
             // The order names the store.
             .env_remove("CELERIAC_BROKER")
             .envs(self.environment.iter().map(|(key, value)| (key, value)))

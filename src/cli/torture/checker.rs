@@ -129,7 +129,7 @@ impl Case<'_, '_> {
         let absent = matches!(end, None | Some(End::Absent));
         match end {
             _ if self.story.accepted.is_some() && absent => {
-                self.object(Rule::Lost, "accepted, and the store knows nothing of it")
+                self.object(Rule::Lost, "accepted, and the store knows nothing of it");
             }
             Some(End::Open(state)) => self.object(Rule::Lost, format!("it has not ended: {}", state.as_str())),
             _ => {}
@@ -206,7 +206,7 @@ impl Case<'_, '_> {
                 self.object(Rule::Revoked, format!("it was revoked, and is {}", state.as_str()));
             }
             let after = self.story.runs.iter().filter(|run| run.began > at);
-            let guilty = after.filter(|run| !self.evidence.met(&run.worker, 0, run.began, |_| true)).count();
+            let guilty = after.filter(|run| !self.evidence.met(&run.worker, at, run.began, |_| true)).count();
             if guilty > 0 {
                 self.object(Rule::Revoked, "it began after it had been revoked");
             }
@@ -232,7 +232,12 @@ impl Case<'_, '_> {
     fn counts(&mut self, state: State, attempt: u32, failures: u32, losses: u32) {
         let runs = &self.story.runs;
         let handed_back = runs.windows(2).filter(|pair| pair[0].attempt == pair[1].attempt).count();
-        let last = usize::from(matches!(state, State::Succeeded | State::Revoked));
+        // The last one won, was told to stop, or was handed back to a queue in which it expired.
+        let last = match state {
+            State::Succeeded | State::Revoked => 1,
+            State::Expired => usize::from(runs.last().is_some_and(|run| self.was_handed_back(run))),
+            _ => 0,
+        };
         let explained = failures as usize + losses as usize + handed_back + last;
         let failed = runs.iter().filter(|run| matches!(run.answered, Some((_, false)))).count();
         if runs.len() > explained {
@@ -249,6 +254,10 @@ impl Case<'_, '_> {
         if let Some(run) = runs.iter().find(|run| run.attempt > attempt.max(spent) + 1) {
             self.object(Rule::Tokens, format!("attempt {} ran, and the end says {attempt}", run.attempt));
         }
+    }
+
+    fn was_handed_back(&self, run: &Run) -> bool {
+        self.evidence.met(&run.worker, run.began, u64::MAX, |fault| fault.hands_back)
     }
 
     /// A job that could succeed is dead only after three losses, and has expired only if it may.

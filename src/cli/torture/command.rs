@@ -44,6 +44,11 @@ pub(crate) async fn run(args: &TortureArgs, setting: &Setting) -> Result<(), Fai
             return Err(failure);
         }
     };
+    if evidence.ledger.is_empty() {
+        let text = "nothing ran, so nothing was shown; let it go on for longer, or ask for more jobs";
+        note(&format!("note: the files are in {}", arena.keep().display()));
+        return Err(Failure::new(Exit::Failed, text));
+    }
     let violations = check(&evidence);
     let kept = (settings.keep || !violations.is_empty()).then(|| arena.keep().display().to_string());
     show(&settings, store, &evidence, &violations, kept, setting.json)?;
@@ -77,7 +82,7 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     let bar = progress(settings.time);
     driver
         .storm(|faults| {
-            bar.set_position(u64::try_from(bar.elapsed().as_secs()).unwrap_or_default());
+            bar.set_position(bar.elapsed().as_secs());
             bar.set_message(format!("{faults} faults"));
         })
         .await?;
@@ -85,6 +90,7 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     driver.dismiss(|role| matches!(role, Role::Produce { .. })).await;
     let aftermath = Aftermath::open(arena).await?;
     let beats_are_silent = beats.sign_of_life(&aftermath.store).await?;
+    let healed = aftermath.store.ask(aftermath.store.broker.now()).await?;
     driver.dismiss(|role| role == Role::Beat).await;
     let quiet = aftermath.quiet(async |left| {
         bar.set_message(format!("healed; {left} jobs left"));
@@ -95,7 +101,8 @@ async fn perform(settings: &Settings, arena: &Arena) -> Result<Evidence, Failure
     let pen = Pen::open(&probes, "probe").map_err(|error| unreadable(&error))?;
     let mut silent = aftermath.silent_queues(&pen).await?;
     silent.extend(beats_are_silent);
-    beats.expect(&aftermath.store, &pen).await?;
+    silent.extend(beats.behind(&aftermath.store, healed).await?);
+    beats.write_expected(&aftermath.store, &pen).await?;
     beats.end(&aftermath.store).await?;
     let history = [arena.file("history"), probes];
     let history =

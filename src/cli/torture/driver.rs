@@ -116,7 +116,8 @@ impl<'a> Driver<'a> {
             match slot.end(GRACE + FAREWELL).await {
                 Some((_, status)) if status.success() => {}
                 Some((_, status)) => {
-                    self.stragglers.push(format!("{name} was told to end, with nothing wrong, and ended with {status}"))
+                    self.stragglers
+                        .push(format!("{name} was told to end, with nothing wrong, and ended with {status}"));
                 }
                 None => {
                     self.stragglers
@@ -197,12 +198,12 @@ impl<'a> Driver<'a> {
 
     async fn inflict(&mut self, planned: &Planned) -> Result<(), Failure> {
         match planned.kind {
-            FaultKind::Kill => self.to_process(planned, Signal::KILL, Cure::Time, |_| true),
-            FaultKind::Stop => self.to_process(planned, Signal::STOP, Cure::Continue, |slot| !slot.is_stopped()),
-            FaultKind::Term => self.to_process(planned, Signal::TERM, Cure::Ended, Slot::is_worker),
-            FaultKind::Restart => self.to_server(planned, Cure::Restart).await?,
-            FaultKind::Freeze => self.to_server(planned, Cure::Thaw).await?,
-            FaultKind::Link => self.to_link(planned),
+            FaultKind::Kill => self.strike_process(planned, Signal::KILL, Cure::Time, |_| true),
+            FaultKind::Stop => self.strike_process(planned, Signal::STOP, Cure::Continue, |slot| !slot.is_stopped()),
+            FaultKind::Term => self.strike_process(planned, Signal::TERM, Cure::Ended, Slot::is_worker),
+            FaultKind::Restart => self.strike_server(planned, Cure::Restart).await?,
+            FaultKind::Freeze => self.strike_server(planned, Cure::Thaw).await?,
+            FaultKind::Link => self.strike_link(planned),
             FaultKind::Clock | FaultKind::Poison => {}
         }
         Ok(())
@@ -216,7 +217,7 @@ impl<'a> Driver<'a> {
         (!able.is_empty()).then(|| able[planned.victim % able.len()])
     }
 
-    fn to_process(&mut self, planned: &Planned, signal: Signal, cure: Cure, fits: impl Fn(&Slot) -> bool) {
+    fn strike_process(&mut self, planned: &Planned, signal: Signal, cure: Cure, fits: impl Fn(&Slot) -> bool) {
         let Some(place) = self.victim(planned, fits) else { return };
         let lasts = match cure {
             Cure::Time => Duration::ZERO,
@@ -227,13 +228,13 @@ impl<'a> Driver<'a> {
         self.slots[place].signal(signal);
     }
 
-    fn to_link(&mut self, planned: &Planned) {
+    fn strike_link(&mut self, planned: &Planned) {
         let Some(place) = self.victim(planned, |_| true) else { return };
         self.note(planned.kind, Some(place), planned.lasts, Cure::Mend);
         self.links.disturb(place, planned.seed);
     }
 
-    async fn to_server(&mut self, planned: &Planned, cure: Cure) -> Result<(), Failure> {
+    async fn strike_server(&mut self, planned: &Planned, cure: Cure) -> Result<(), Failure> {
         // One thing at a time: a server that is stopped cannot be restarted in order.
         if self.open.iter().any(|open| matches!(open.cure, Cure::Restart | Cure::Thaw)) {
             return Ok(());

@@ -45,8 +45,16 @@ impl Settings {
             return Err(Failure::usage(text));
         }
         let all = || FaultKind::value_variants().iter().copied().filter(fits).collect();
-        let faults: Vec<_> = if args.faults.is_empty() { all() } else { args.faults.clone() };
+        let mut faults: Vec<_> = if args.faults.is_empty() { all() } else { args.faults.clone() };
+        // However they were typed, a seed gives the same ones.
+        faults.sort();
+        faults.dedup();
         let faketime = FAKETIME.into_iter().find(|path| std::path::Path::new(path).exists());
+        if args.faults.contains(&FaultKind::Clock) && faketime.is_none() {
+            let text =
+                "libfaketime is not installed, so no clock can be wrong; install it with `apt-get install faketime`";
+            return Err(Failure::usage(text));
+        }
         if faults.contains(&FaultKind::Clock) && faketime.is_none() {
             note("note: libfaketime is not installed, so every process has the right time");
         }

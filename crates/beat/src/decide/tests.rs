@@ -44,9 +44,13 @@ fn on_time_it_is_enqueued_once_and_expires_when_the_next_comes() {
     let view = hourly(HOUR, |_| {});
     assert_eq!(outcome(&view, 2 * HOUR + 5), (ids(&[2]), 2 * HOUR, Some(3 * HOUR), 0));
     let firing = decide(&view, at(2 * HOUR + 5)).unwrap();
-    assert_eq!((firing.due, firing.jobs[0].options.expires_ms), (at(2 * HOUR), Some(HOUR)));
+    assert_eq!((firing.due, firing.jobs[0].options.expires_ms), (at(2 * HOUR), Some(HOUR - 5)));
     let own = hourly(HOUR, |schedule| schedule.options.expires_ms = Some(7));
     assert_eq!(decide(&own, at(2 * HOUR)).unwrap().jobs[0].options.expires_ms, Some(7));
+    let several = hourly(HOUR, |schedule| schedule.catch_up = CatchUp::All(5));
+    let expiries: Vec<_> =
+        decide(&several, at(3 * HOUR)).unwrap().jobs.iter().map(|job| job.options.expires_ms).collect();
+    assert_eq!(expiries, [None, Some(HOUR)], "those that are caught up come at once, and wait for each other");
     let late = hourly(HOUR, |schedule| schedule.keeps_late = true);
     assert_eq!(decide(&late, at(2 * HOUR)).unwrap().jobs[0].options.expires_ms, None);
 }

@@ -71,6 +71,7 @@ async fn five_beats(scene: &Scene) {
     for _ in 0..5 {
         beats.push(scene.beat(vec![hourly("s")]).await);
     }
+    scene.until_dealt_with_all(1).await;
     for hour in 1..=20 {
         scene.advance(HOUR).await;
         assert_eq!(scene.until_dealt_with("s").await.fired, hour);
@@ -85,6 +86,7 @@ async fn five_beats(scene: &Scene) {
 /// Nobody runs the jobs, so the first one never ends.
 async fn overlap(scene: &Scene) {
     let beat = scene.beat(vec![hourly("s").overlap(Overlap::Skip).keep_late()]).await;
+    scene.until_dealt_with_all(1).await;
     for _ in 0..3 {
         scene.advance(HOUR).await;
         scene.until_dealt_with("s").await;
@@ -102,6 +104,7 @@ async fn a_schedule_survives_every_process() {
     let weekly = || celeriac_beat::Periodic::new("weekly", "0 3 * * MON", crate::support::job());
     for day in 0..7 {
         let beat = scene.beat(vec![weekly()]).await;
+        scene.until_dealt_with_all(1).await;
         scene.advance(24 * HOUR).await;
         let view = scene.until_dealt_with("weekly").await;
         // The store's first day is a Thursday.

@@ -14,6 +14,11 @@ end
 
 local FIELDS = {'revision', 'paused', 'last', 'fired', 'missed', 'skipped', 'fired_at', 'lag'}
 
+-- Whether a state is there and can be read.
+local function is_state(text)
+  return text and string.find(text, '^%d+ %d+ %d+ %d+ %d+ %d+ %d+ %d+')
+end
+
 -- Reads a state; one that is missing or cannot be read is that of a schedule that begins now.
 local function state_of(text, now)
   local state, rest = {}, text or ''

@@ -122,24 +122,15 @@ impl Link {
         foreign::named(self.judge(answer, number).await, pipeline.cmd_iter(), &mut connection).await
     }
 
-    /// Runs a command that the server answers after `wait` at the latest. Dropping it closes the connection.
+    /// Runs a command that the server answers after `wait` at the latest. Dropping it closes the connection: the next wait would stand
+    /// behind this one.
     pub(super) async fn waiting(&self, command: &Cmd, wait: Duration) -> Result<Value, BrokerError> {
         let (mut connection, number) = self.connection().await?;
         connection.set_response_timeout(wait + RESPONSE_TIMEOUT);
         let mut abandoned = Abandoned { link: Some(self), number };
         let answer = command.query_async(&mut connection).await;
         abandoned.link = None;
-        self.judge(answer, number).await
-    }
-
-    /// Runs a command like [`Link::waiting`]. Dropping it closes the connection: the next wait would stand behind this one.
-    pub(super) async fn waiting_alone(&self, command: &Cmd, wait: Duration) -> Result<Value, BrokerError> {
-        let (mut connection, number) = self.connection().await?;
-        connection.set_response_timeout(wait + RESPONSE_TIMEOUT);
-        let mut abandoned = Abandoned { link: Some(self), number };
-        let answer = command.query_async(&mut connection).await;
-        abandoned.link = None;
-        self.judge(answer, number).await
+        foreign::named(self.judge(answer, number).await, [command], &mut connection).await
     }
 
     /// Runs a command that the server answers after `wait` at the latest, and right behind it, in the same round trip, a script.

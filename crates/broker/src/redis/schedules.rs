@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_core::{JobId, QueueName, Record, Schedule, ScheduleName, State, Timestamp};
+use celeriac_core::{JobId, QueueName, Record, ScheduleName, State, Timestamp};
 use redis::Value;
 
 use super::places::Places;
@@ -16,7 +16,7 @@ use super::store::RedisBroker;
 use crate::error::BrokerError;
 use crate::schedules::{
     DueSchedules, Fired, Firing, MAX_SCHEDULES, Owner, Put, ScheduleEntry, ScheduleMark, ScheduleView, Schedules,
-    check_count,
+    check_count, read_definition,
 };
 
 /// A longer wait is several; 0 would be for ever.
@@ -156,7 +156,7 @@ impl Schedules for RedisBroker {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let mut command = redis::cmd("XREAD");
         command.arg("BLOCK").arg(millis).arg("STREAMS").arg(self.keys.schedule_changes()).arg(mark.as_str());
-        self.changes.waiting_alone(&command, timeout).await.map(|_| ())
+        self.changes.waiting(&command, timeout).await.map(|_| ())
     }
 }
 
@@ -226,7 +226,7 @@ fn view(name: ScheduleName, value: &[u8], state: &[u8], due: Option<Timestamp>) 
     let state = text(state);
     let numbers = numbers(&state);
     let schedule = match numbers {
-        Some(_) => decode(definition),
+        Some(_) => read_definition(definition),
         None => Err("what became of it so far cannot be read; pause it and resume it".to_owned()),
     };
     let [revision, paused, last, fired, missed, skipped, fired_at, lag] = numbers.unwrap_or_default();
@@ -245,11 +245,6 @@ fn view(name: ScheduleName, value: &[u8], state: &[u8], due: Option<Timestamp>) 
         lag: Duration::from_millis(lag),
         job: state.splitn(9, ' ').nth(8).and_then(|id| JobId::new(id).ok()),
     }
-}
-
-fn decode(definition: &[u8]) -> Result<Schedule, String> {
-    let json = std::str::from_utf8(definition).map_err(|error| error.to_string())?;
-    Schedule::decode(json).map_err(|error| error.to_string())
 }
 
 /// The numbers of a state; none if one of them is missing, and then the scripts do not count on the others either.

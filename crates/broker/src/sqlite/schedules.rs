@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_core::{JobId, NameError, Schedule, ScheduleName, State, Timestamp};
+use celeriac_core::{JobId, NameError, ScheduleName, State, Timestamp};
 use rusqlite::Row;
 
 use super::broker::SqliteBroker;
@@ -14,7 +14,7 @@ use crate::batch::{Acceptance, IdOrigin, NewJob, Start};
 use crate::error::BrokerError;
 use crate::schedules::{
     DueSchedules, Fired, Firing, MAX_SCHEDULES, Owner, Put, ScheduleEntry, ScheduleMark, ScheduleView, Schedules,
-    check_count,
+    check_count, read_definition,
 };
 
 /// The columns of a view, in the order in which [`read`] takes them.
@@ -226,7 +226,7 @@ fn read(row: &Row<'_>, name: ScheduleName) -> rusqlite::Result<ScheduleView> {
     Ok(ScheduleView {
         name,
         owner: Owner::from_stored(&text(row, 1)?.unwrap_or_default()),
-        schedule: decode(row.get_ref(2)?.as_bytes()?),
+        schedule: read_definition(row.get_ref(2)?.as_bytes()?),
         revision: number(3)?,
         paused: row.get(4)?,
         last: row.get(5).map(instant)?,
@@ -244,9 +244,4 @@ fn read(row: &Row<'_>, name: ScheduleName) -> rusqlite::Result<ScheduleView> {
 fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     let bytes = row.get_ref(column)?.as_bytes_or_null()?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-}
-
-fn decode(definition: &[u8]) -> Result<Schedule, String> {
-    let json = std::str::from_utf8(definition).map_err(|error| error.to_string())?;
-    Schedule::decode(json).map_err(|error| error.to_string())
 }

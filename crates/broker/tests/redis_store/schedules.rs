@@ -92,6 +92,7 @@ async fn a_key_of_another_program_is_named_and_nothing_is_written() {
     put(&scene, &["a"]).await;
     scene.enqueue([job("q")]).await.unwrap();
     let order = firing(&scene, "a").await;
+    let mark = scene.broker.due_schedules(10).await.unwrap().mark;
     for used in OWN.into_iter().chain(FIRED) {
         let (key, aside) = (scene.key(used), scene.key("aside"));
         let existed: i64 = scene.ask(redis::cmd("EXISTS").arg(&key)).await;
@@ -114,7 +115,10 @@ async fn a_key_of_another_program_is_named_and_nothing_is_written() {
                 refused.push(scene.broker.due_schedules(10).await.unwrap_err());
                 refused.push(scene.broker.schedule(&name("a")).await.unwrap_err());
             }
-            "schedules:changes" => refused.push(scene.broker.due_schedules(10).await.unwrap_err()),
+            "schedules:changes" => {
+                refused.push(scene.broker.due_schedules(10).await.unwrap_err());
+                refused.push(scene.broker.wait_for_schedules(&mark, seconds(600)).await.unwrap_err());
+            }
             _ => {}
         }
         for error in refused {

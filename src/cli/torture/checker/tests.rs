@@ -257,6 +257,24 @@ fn every_run_is_accounted_for() {
     assert!(scene.broken().contains(&Rule::Cause));
 }
 
+/// It expires while it waits for another worker; but no run is forgotten for nothing.
+#[test]
+fn what_was_handed_back_may_expire() {
+    let mut scene = Scene::default();
+    scene.ask("a", Act::Succeed, 0, None);
+    scene.evidence.history.iter_mut().for_each(|line| {
+        if let Event::Asked { expires, .. } = &mut line.event {
+            *expires = true;
+        }
+    });
+    scene.history("a", Event::Accepted);
+    scene.run("a", "w1", 1, 10, Some(false));
+    scene.end("a", State::Expired, (0, 0, 0), None);
+    assert_eq!(scene.broken(), [Rule::Cause]);
+    scene.fault("term", "w1");
+    assert_eq!(scene.broken(), []);
+}
+
 #[test]
 fn a_failure_that_is_noted_was_one() {
     let mut scene = Scene::sound();
@@ -284,6 +302,26 @@ fn what_was_revoked_in_time_never_begins() {
     assert!(scene.broken().contains(&Rule::Revoked));
     scene.end("a", State::Succeeded, (1, 0, 0), Some(10));
     assert!(scene.broken().contains(&Rule::Revoked));
+}
+
+/// What happened to its worker before is no excuse; that it was stopped when it was revoked is.
+#[test]
+fn an_older_fault_excuses_no_run_after_a_revocation() {
+    for (early, expected) in [(true, vec![Rule::Revoked]), (false, vec![])] {
+        let mut scene = Scene::default();
+        scene.accept("a", Act::Succeed);
+        if early {
+            scene.fault("stop", "w1");
+        }
+        scene.history("a", Event::Revoking);
+        scene.history("a", Event::Revoked { answer: Revoked::Ended });
+        if !early {
+            scene.fault("stop", "w1");
+        }
+        scene.run("a", "w1", 1, 10, None);
+        scene.end("a", State::Revoked, (0, 0, 0), None);
+        assert_eq!(scene.broken(), expected);
+    }
 }
 
 #[test]
