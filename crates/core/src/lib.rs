@@ -58,8 +58,8 @@ pub use name::{
 };
 pub use notes::{LogLine, MAX_LOG_LINE_BYTES, MAX_LOG_LINES, Notes, Progress};
 pub use options::{
-    DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Overrides, Priority, PriorityError,
-    TaskOptions,
+    DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, OptionError, Overrides, Priority,
+    PriorityError, TaskOptions,
 };
 pub use outcome::{Outcome, OutcomeError};
 pub use record::{Record, RecordError};

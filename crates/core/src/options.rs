@@ -205,6 +205,42 @@ pub struct Overrides {
     pub headers: Headers,
 }
 
+/// An option whose value cannot be met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{option} must be {rule}")]
+#[non_exhaustive]
+pub struct OptionError {
+    /// The option.
+    pub option: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl Overrides {
+    /// Checks that its times can be met.
+    ///
+    /// # Errors
+    /// [`OptionError`] for a limit of zero, and for a soft one that is not shorter than the hard one.
+    pub fn check(&self) -> Result<(), OptionError> {
+        for (option, limit) in [
+            ("timeout", self.timeout_ms),
+            ("soft_timeout", self.soft_timeout_ms),
+            ("expires", self.expires_ms),
+            ("deadline", self.deadline_ms),
+        ] {
+            if limit == Some(0) {
+                return Err(OptionError { option, rule: "longer than zero" });
+            }
+        }
+        match (self.soft_timeout_ms, self.timeout_ms) {
+            (Some(soft), Some(hard)) if soft >= hard => {
+                Err(OptionError { option: "soft_timeout", rule: "shorter than the timeout" })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What a job says that says nothing.
 static NOTHING: Overrides = Overrides {
     retries: None,

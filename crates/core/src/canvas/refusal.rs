@@ -6,7 +6,7 @@ use super::place::Place;
 use crate::excerpt::excerpt;
 use crate::headers::HeaderError;
 use crate::name::NameError;
-use crate::options::PriorityError;
+use crate::options::{OptionError, PriorityError};
 
 /// How many steps of a cycle are named.
 const NAMED: usize = 8;
@@ -171,13 +171,8 @@ pub enum Refusal {
     #[error(transparent)]
     Header(#[from] HeaderError),
     /// An option that cannot be met.
-    #[error("{option} must be {rule}")]
-    Option {
-        /// The option.
-        option: &'static str,
-        /// What it must be.
-        rule: &'static str,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// An option that would have no effect.
     #[error("{0}")]
     NoEffect(&'static str),
