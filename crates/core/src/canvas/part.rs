@@ -1,5 +1,6 @@
 //! The parts of a workflow, and how a program puts them together.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -51,7 +52,7 @@ pub struct Step {
     pub(super) priority: Option<u8>,
     /// Without headers and unique key.
     pub(super) options: JobOptions,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: BTreeMap<String, String>,
 }
 
 impl Step {
@@ -63,7 +64,7 @@ impl Step {
             queue: None,
             priority: None,
             options: JobOptions::default(),
-            headers: Vec::new(),
+            headers: BTreeMap::new(),
         }
     }
 
@@ -123,9 +124,7 @@ impl Step {
 
     /// Adds a header, which travels with the job and reaches its handler untouched. One of the same name is replaced.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let name = name.into();
-        self.headers.retain(|(known, _)| *known != name);
-        self.headers.push((name, value.into()));
+        self.headers.insert(name.into(), value.into());
         self
     }
 

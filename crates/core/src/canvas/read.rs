@@ -145,12 +145,11 @@ fn step(task: &RawValue, fields: &mut Fields<'_>, at: &At<'_>) -> Result<Step, S
     if let Some(raw) = headers {
         let at = at.key("headers");
         let Members(headers) = members(raw, &at)?;
-        let mut names = HashSet::with_capacity(headers.len());
-        for (name, raw) in &headers {
-            if !names.insert(name) {
-                return Err(at.refuse(Refusal::RepeatedKey(name.clone().into_owned())));
+        for (name, raw) in headers {
+            let text = value(raw, TEXT, &at.key(&name))?;
+            if step.headers.insert(name.clone().into_owned(), text).is_some() {
+                return Err(at.refuse(Refusal::RepeatedKey(name.into_owned())));
             }
-            step.headers.push((name.clone().into_owned(), value(raw, TEXT, &at.key(name))?));
         }
     }
     Ok(step)

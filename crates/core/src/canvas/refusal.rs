@@ -64,7 +64,7 @@ pub enum Refusal {
         limit: usize,
     },
     /// A value is not what stands there.
-    #[error("expected {expected}, found {}", excerpt(.found).escape_debug())]
+    #[error("expected {expected}, found {}", harmless(.found))]
     Unexpected {
         /// What stands there.
         expected: &'static str,
@@ -176,6 +176,12 @@ pub enum Refusal {
     /// An option that would have no effect.
     #[error("{0}")]
     NoEffect(&'static str),
+}
+
+/// The beginning of a JSON value without what a terminal would obey.
+fn harmless(json: &str) -> String {
+    let shown = |c: char| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() };
+    excerpt(json).chars().map(shown).collect()
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

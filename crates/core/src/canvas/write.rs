@@ -1,6 +1,5 @@
 //! The JSON form of a workflow, written. What is as usual is left out.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -98,8 +97,7 @@ fn step<M: SerializeMap>(map: &mut M, step: &Step) -> Result<(), M::Error> {
         optional(map, key, time.map(|ms| format_duration(Duration::from_millis(ms))).as_ref())?;
     }
     if !step.headers.is_empty() {
-        let headers: BTreeMap<_, _> = step.headers.iter().map(|(name, value)| (name, value)).collect();
-        map.serialize_entry("headers", &headers)?;
+        map.serialize_entry("headers", &step.headers)?;
     }
     Ok(())
 }
