@@ -68,8 +68,10 @@ impl<'p> Store<'p> {
             assert_eq!(self.values[index as usize].replace(value.clone()), None, "a join ends once");
             self.ends[index as usize] = Some(Ok(value));
         }
+        let goes_on = !matches!(self.progress.status(), Status::Failed | Status::Revoked);
         for &index in &changes.ready {
             let node = self.plan.node(index).unwrap();
+            assert!(goes_on || node.kind() == NodeKind::OnFailure || self.is_bad_again(index), "{node:?} begins");
             let payload = match node.kind() {
                 NodeKind::OnFailure => node.failure_payload(self.first_failure.as_ref().unwrap()),
                 _ => node.payload(|dep| self.values[dep as usize].as_deref()).unwrap(),
@@ -82,6 +84,11 @@ impl<'p> Store<'p> {
         let open: Vec<u32> = self.open();
         let jobs: Vec<u32> = self.jobs.keys().copied().collect();
         assert_eq!(open, jobs, "what is open is what the store has");
+    }
+
+    /// Whether an operator has just retried it, which is possible at any time.
+    fn is_bad_again(&self, node: u32) -> bool {
+        matches!(self.ends[node as usize], Some(Err(_)))
     }
 
     fn open(&self) -> Vec<u32> {
@@ -161,6 +168,8 @@ fn in_order(plan: &Plan, dying: &BTreeSet<u8>) -> Evaluation {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn every_step_is_one_node_of_an_order_without_cycles(workflow in workflows()) {
         let plan = compile_it(&workflow).unwrap();
@@ -285,110 +294,4 @@ proptest! {
             prop_assert_eq!(&store.ends[node.index() as usize], &expected.ends[node.index() as usize], "{:?}", node);
         }
     }
-
-    #[test]
-    fn no_bytes_panic(bytes: Vec<u8>) {
-        let _ = Workflow::from_json(&bytes, &celeriac_core::canvas::Limits::default());
-    }
-
-    #[test]
-    fn a_damaged_workflow_is_refused_in_short_or_reads_back(
-        workflow in workflows(),
-        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4u8), 1..4),
-    ) {
-        let mut json = workflow.to_json().into_bytes();
-        for (at, from, kind) in damages {
-            let (at, from) = (at.index(json.len()), from.index(json.len()));
-            match kind {
-                0 => json[at] = json[from],
-                1 => drop(json.remove(at)),
-                2 => json.insert(at, json[from]),
-                _ => json.swap(at, from),
-            }
-            if json.is_empty() {
-                return Ok(());
-            }
-        }
-        let read = Workflow::from_json(&json, &celeriac_core::canvas::Limits::default());
-        match read.and_then(|read| compile_it(&read).map(|plan| (read, plan))) {
-            Ok((read, plan)) => {
-                prop_assert_eq!(&read.to_json().parse::<Workflow>().unwrap(), &read);
-                prop_assert!(plan.steps() > 0);
-            }
-            Err(error) => {
-                let said = error.to_string();
-                prop_assert!(said.len() < 1000 && !said.contains(char::is_control), "{}", said);
-            }
-        }
-    }
-
-    #[test]
-    fn keys_in_any_mixture_are_refused_in_short_or_compile(json in mixtures()) {
-        if let Err(error) = json.parse().and_then(|workflow| compile_it(&workflow)) {
-            let said = error.to_string();
-            prop_assert!(said.len() < 1000 && !said.contains(char::is_control), "{}", said);
-        }
-    }
-}
-
-/// JSON of the words of the format, in any mixture.
-fn mixtures() -> impl Strategy<Value = String> {
-    let scalar = prop::sample::select(vec![
-        "1",
-        "-1",
-        "10",
-        "true",
-        "false",
-        "null",
-        "\"a\"",
-        "\"b\"",
-        "\"1s\"",
-        "\"none\"",
-        "\"result\"",
-        "\"results\"",
-        "\"list\"",
-        "\"arguments\"",
-        "\"continue\"",
-        "[]",
-        "{}",
-        "[\"a\"]",
-        "[\"a\",\"b\"]",
-        "{\"a\":1}",
-        "\"\\u0000\"",
-    ]);
-    let keys = vec![
-        "task",
-        "task",
-        "task",
-        "args",
-        "queue",
-        "priority",
-        "retries",
-        "timeout",
-        "headers",
-        "chain",
-        "group",
-        "chord",
-        "body",
-        "steps",
-        "name",
-        "takes",
-        "feeds",
-        "deps",
-        "on_success",
-        "on_failure",
-        "when_dead",
-        "a",
-        "b",
-    ];
-    scalar.prop_map(str::to_owned).prop_recursive(5, 40, 5, move |inner| {
-        let object = prop::collection::vec((prop::sample::select(keys.clone()), inner.clone()), 0..5);
-        prop_oneof![
-            prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
-            object.prop_map(|members| {
-                let members: Vec<_> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
-                format!("{{{}}}", members.join(","))
-            }),
-        ]
-    })
 }
