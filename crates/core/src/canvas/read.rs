@@ -3,7 +3,6 @@
 //! The text is cut into objects and lists level by level, and each value stays as it is written until its place is known: so a complaint
 //! names the place, and arguments are never taken apart. Only parts nest here, up to a bound; arguments may nest as they like.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::value::RawValue;
@@ -110,14 +109,14 @@ fn graph(raw: &RawValue, at: &At<'_>) -> Result<Vec<GraphPart>, SpecError> {
     Ok(parts)
 }
 
-fn entry(name: &Cow<'_, str>, raw: &RawValue, at: &At<'_>) -> Result<GraphPart, SpecError> {
+fn entry(name: &str, raw: &RawValue, at: &At<'_>) -> Result<GraphPart, SpecError> {
     let mut fields = Fields::read(raw, at)?;
     let deps = match fields.take("deps") {
         Some(raw) => names(raw, &at.key("deps"))?,
         None => Vec::new(),
     };
     let part = part(fields, None, at)?;
-    Ok(GraphPart { name: name.clone().into_owned(), deps, part })
+    Ok(GraphPart { name: name.to_owned(), deps, part })
 }
 
 fn names(raw: &RawValue, at: &At<'_>) -> Result<Vec<String>, SpecError> {
