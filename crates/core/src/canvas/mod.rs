@@ -40,6 +40,7 @@
 
 mod compile;
 mod evaluate;
+mod feeds;
 mod fields;
 mod part;
 mod payload;
@@ -53,6 +54,7 @@ mod write;
 
 pub use compile::compile;
 pub use evaluate::{Evaluation, evaluate};
+pub use feeds::Feeds;
 pub use part::{Canvas, Graph, Step, Takes};
 pub use payload::{Failure, MissingValue};
 pub use place::Place;
