@@ -114,6 +114,7 @@ fn condemned() -> Condemned {
         now,
         lost: Vec::new(),
         work_waiting: false,
+        events_waiting: false,
     }
 }
 
@@ -235,6 +236,8 @@ impl Broker for Endless {
         never()
     }
 }
+
+impl celeriac::broker::Workflows for Endless {}
 
 #[async_trait]
 impl Schedules for Endless {

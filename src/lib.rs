@@ -16,6 +16,7 @@ pub use celeriac_beat::{
     ScheduleName, Timetable, TimetableError, Zone,
 };
 pub use celeriac_broker as broker;
+pub use celeriac_client::canvas;
 pub use celeriac_client::{
     Client, ClientBuilder, Enqueue, EnqueueError, EnqueueMany, EnqueueManyError, JobHandle, ResultError, Signature,
     UnknownBatch,

@@ -16,6 +16,7 @@ use crate::inspector::Inspector;
 use crate::schedules::Schedules;
 use crate::store_url::StoreUrl;
 use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
+use crate::workflows::Workflows;
 
 /// A store of jobs, as producers, workers and services use it.
 ///
@@ -27,7 +28,7 @@ use crate::worker_session::{Holder, Pulse, Reconciled, Registration, Session};
 ///
 /// Not in the contract: order between queues, fairness, and how waiting is done.
 #[async_trait]
-pub trait Broker: Inspector + Schedules + Debug + 'static {
+pub trait Broker: Inspector + Schedules + Workflows + Debug + 'static {
     /// The store in words for messages: its address without password.
     fn describe(&self) -> String;
 

@@ -126,6 +126,8 @@ pub struct Condemned {
     pub now: Timestamp,
     /// Whether something was ready in one of the queues asked for, paused ones and suspects aside. False when none was asked for.
     pub work_waiting: bool,
+    /// Whether there are events of workflows to be taken.
+    pub events_waiting: bool,
 }
 
 /// What a clean-up removed.
@@ -137,4 +139,6 @@ pub struct Pruned {
     pub results: usize,
     /// Registrations of workers that vanished without holding a job.
     pub workers: usize,
+    /// Workflows past their retention.
+    pub workflows: usize,
 }

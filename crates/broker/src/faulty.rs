@@ -12,13 +12,16 @@ use async_trait::async_trait;
 use celeriac_core::{Incarnation, JobId, Notes, Outcome, QueueName, ScheduleName, TaskName, Timestamp};
 
 use crate::{
-    Batch, BatchAnswer, Broker, BrokerError, Checkup, Condemned, Delivery, DueSchedules, Exchanged, FetchRequest,
-    Fetched, Fired, Firing, Holder, Inspector, JobFilter, JobPage, JobView, Note, Owner, PageMark, Promoted, Pruned,
-    Pulse, Purged, Put, QueueView, Reconciled, Refusal, Registration, Retried, Revocation, ScheduleEntry, ScheduleMark,
-    ScheduleView, Schedules, Session, Settled, Settlement, WorkerView,
+    Advance, Advanced, Batch, BatchAnswer, Begun, Broker, BrokerError, Checkup, Condemned, Delivery, DueSchedules,
+    Exchanged, FetchRequest, Fetched, Fired, Firing, Holder, Inspector, JobFilter, JobPage, JobView, KeptEnd,
+    NewWorkflow, Note, Owner, PageMark, Promoted, Pruned, Pulse, Purged, Put, QueueView, Reconciled, Refusal,
+    Registration, Retried, Revocation, ScheduleEntry, ScheduleMark, ScheduleView, Schedules, Session, Settled,
+    Settlement, Submitted, WorkerView, WorkflowEvent, WorkflowMark, WorkflowRevoked, WorkflowView, Workflows,
 };
+use celeriac_core::canvas::{StepEnd, WaitingStep};
+use celeriac_core::{Record, WorkflowId};
 
-/// A method of [`Broker`], [`Inspector`] or [`Schedules`].
+/// A method of [`Broker`], [`Inspector`], [`Schedules`] or [`Workflows`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the method of that name")]
@@ -69,6 +72,21 @@ pub enum Operation {
     DueSchedules,
     Fire,
     WaitForSchedules,
+    PutWorkflow,
+    PutWaiting,
+    StartWorkflow,
+    BeginSteps,
+    Advance,
+    FailStep,
+    TakeEvents,
+    FinishEvent,
+    StepEnds,
+    Workflow,
+    WorkflowSpec,
+    Workflows,
+    FinishWorkflow,
+    RevokeWorkflow,
+    Withdraw,
 }
 
 /// What happens to a call.
@@ -384,5 +402,84 @@ impl Schedules for FaultyBroker {
 
     async fn wait_for_schedules(&self, mark: &ScheduleMark, timeout: Duration) -> Result<(), BrokerError> {
         self.pass(Operation::WaitForSchedules, self.broker.wait_for_schedules(mark, timeout)).await
+    }
+}
+
+#[async_trait]
+impl Workflows for FaultyBroker {
+    async fn put_workflow(&self, workflow: &NewWorkflow) -> Result<Submitted, BrokerError> {
+        self.pass(Operation::PutWorkflow, self.broker.put_workflow(workflow)).await
+    }
+
+    async fn put_waiting(&self, workflow: &WorkflowId, steps: &[WaitingStep]) -> Result<(), BrokerError> {
+        self.pass(Operation::PutWaiting, self.broker.put_waiting(workflow, steps)).await
+    }
+
+    async fn start_workflow(&self, workflow: &WorkflowId) -> Result<bool, BrokerError> {
+        self.pass(Operation::StartWorkflow, self.broker.start_workflow(workflow)).await
+    }
+
+    async fn begin_steps(
+        &self,
+        workflow: &WorkflowId,
+        jobs: &[Record],
+        again: bool,
+    ) -> Result<Vec<Begun>, BrokerError> {
+        self.pass(Operation::BeginSteps, self.broker.begin_steps(workflow, jobs, again)).await
+    }
+
+    async fn advance(&self, workflow: &WorkflowId, advance: &Advance) -> Result<Advanced, BrokerError> {
+        self.pass(Operation::Advance, self.broker.advance(workflow, advance)).await
+    }
+
+    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd) -> Result<(), BrokerError> {
+        self.pass(Operation::FailStep, self.broker.fail_step(workflow, node, end)).await
+    }
+
+    async fn take_events(&self, max: usize, lease: Duration) -> Result<Vec<WorkflowEvent>, BrokerError> {
+        self.pass(Operation::TakeEvents, self.broker.take_events(max, lease)).await
+    }
+
+    async fn finish_event(&self, event: &WorkflowEvent) -> Result<(), BrokerError> {
+        self.pass(Operation::FinishEvent, self.broker.finish_event(event)).await
+    }
+
+    async fn step_ends(
+        &self,
+        workflow: &WorkflowId,
+        nodes: &[u32],
+        values: bool,
+    ) -> Result<Vec<Option<KeptEnd>>, BrokerError> {
+        self.pass(Operation::StepEnds, self.broker.step_ends(workflow, nodes, values)).await
+    }
+
+    async fn workflow(&self, id: &WorkflowId) -> Result<Option<WorkflowView>, BrokerError> {
+        self.pass(Operation::Workflow, self.broker.workflow(id)).await
+    }
+
+    async fn workflow_spec(&self, id: &WorkflowId) -> Result<Option<String>, BrokerError> {
+        self.pass(Operation::WorkflowSpec, self.broker.workflow_spec(id)).await
+    }
+
+    async fn workflows(&self, before: Option<&WorkflowMark>, max: usize) -> Result<Vec<WorkflowView>, BrokerError> {
+        self.pass(Operation::Workflows, self.broker.workflows(before, max)).await
+    }
+
+    async fn finish_workflow(
+        &self,
+        workflow: &WorkflowId,
+        outcome: &Outcome,
+        keep: Duration,
+        retention: Duration,
+    ) -> Result<bool, BrokerError> {
+        self.pass(Operation::FinishWorkflow, self.broker.finish_workflow(workflow, outcome, keep, retention)).await
+    }
+
+    async fn revoke_workflow(&self, workflow: &WorkflowId, by: &str) -> Result<WorkflowRevoked, BrokerError> {
+        self.pass(Operation::RevokeWorkflow, self.broker.revoke_workflow(workflow, by)).await
+    }
+
+    async fn withdraw(&self, workflow: &WorkflowId, ids: &[JobId]) -> Result<Option<usize>, BrokerError> {
+        self.pass(Operation::Withdraw, self.broker.withdraw(workflow, ids)).await
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Broker`] is the contract between the rules in `celeriac-core` and a store: what producers, workers and their
 //! services ask of it. [`Inspector`] is what people ask: which jobs, which queues, what is dead.
-//! [`Schedules`] is what beats use. Redis and SQLite implement both
+//! [`Schedules`] is what beats use, [`Workflows`] what carries out jobs that wait for each other. Redis and SQLite implement both
 //! and run one conformance suite. What is deliberately absent: connections, transactions, SQL and Redis types.
 //!
 //! ```
@@ -31,6 +31,7 @@ mod schedules;
 mod store_url;
 mod views;
 mod worker_session;
+mod workflows;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -59,3 +60,7 @@ pub use schedules::{
 pub use store_url::{StoreKind, StoreUrl};
 pub use views::{JobFilter, JobPage, JobView, PageMark, QueueView, WorkerView};
 pub use worker_session::{DEFAULT_LEASE, Holder, Pulse, Reconciled, Registration, Session, StoreLife};
+pub use workflows::{
+    Advance, Advanced, Begun, KeptEnd, MAX_STEPS, NewWorkflow, REVIEW, ROOT, Submitted, UNSTARTED_TTL, WorkflowEvent,
+    WorkflowMark, WorkflowRevoked, WorkflowView, Workflows,
+};

@@ -32,6 +32,7 @@
 //! Calls made at the same time travel together: see the module `coalescer` for how they are gathered, `lane` for how
 //! they are numbered, and `send` for what happens when an answer is lost.
 
+pub mod canvas;
 mod client;
 mod coalescer;
 mod enqueue;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use celeriac_broker::Start;
-use celeriac_core::{JobOptions, Priority, QueueName, Timestamp};
+use celeriac_core::{JobOptions, OptionError, Priority, QueueName, Timestamp};
 
 use crate::error::Invalid;
 
@@ -25,21 +25,7 @@ impl Settings {
         for (name, value) in self.headers {
             self.options.headers.insert(name, value)?;
         }
-        for (option, limit) in [
-            ("timeout", self.options.timeout_ms),
-            ("soft_timeout", self.options.soft_timeout_ms),
-            ("expires", self.options.expires_ms),
-            ("deadline", self.options.deadline_ms),
-        ] {
-            if limit == Some(0) {
-                return Err(Invalid::Option { option, rule: "longer than zero" });
-            }
-        }
-        if let (Some(soft), Some(hard)) = (self.options.soft_timeout_ms, self.options.timeout_ms)
-            && soft >= hard
-        {
-            return Err(Invalid::Option { option: "soft_timeout", rule: "shorter than the timeout" });
-        }
+        self.options.check().map_err(|OptionError { option, rule, .. }| Invalid::Option { option, rule })?;
         if let Start::After(delay) = self.start {
             let early = |limit: Option<u64>| limit.is_some_and(|limit| limit <= millis(delay));
             if early(self.options.expires_ms) {

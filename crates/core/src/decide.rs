@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use crate::canvas::StepLink;
 use crate::history::{Cause, Incident};
 use crate::outcome::Outcome;
 use crate::record::Record;
@@ -102,6 +103,8 @@ pub enum Transition {
         keep: Duration,
         /// The unique key that is free from now on.
         unique: Option<UniqueKey>,
+        /// The place of the job in its workflow, which moves on in the same commit.
+        step: Option<Box<StepLink>>,
     },
     /// The job runs again after `delay`.
     Retry {
@@ -210,17 +213,17 @@ fn keep(record: &Record, rules: &Rules) -> Duration {
 
 fn succeed(record: Record, result: Box<RawValue>, rules: &Rules) -> Transition {
     let keep = keep(&record, rules);
-    let (mut outcome, unique) = outcome(attempted(record, State::Succeeded), rules);
+    let (mut outcome, unique, step) = outcome(attempted(record, State::Succeeded), rules);
     outcome.result = Some(result);
-    Transition::Finish { outcome, keep, unique }
+    Transition::Finish { outcome, keep, unique, step }
 }
 
 /// An end that is neither a success nor a failure.
 fn finish(record: Record, state: State, error: &str, rules: &Rules) -> Transition {
     let keep = keep(&record, rules);
-    let (mut outcome, unique) = outcome(moved(record, state), rules);
+    let (mut outcome, unique, step) = outcome(moved(record, state), rules);
     outcome.error = Some(error.to_owned());
-    Transition::Finish { outcome, keep, unique }
+    Transition::Finish { outcome, keep, unique, step }
 }
 
 fn fail(record: Record, cause: Cause, error: &TaskError, rules: &Rules) -> Transition {
@@ -276,8 +279,8 @@ fn bury(mut record: Record, error: &str, rules: &Rules) -> Transition {
     Transition::DeadLetter { record, outcome, keep, retention: rules.dead_ttl.min(Timestamp::MAX.since(rules.now)) }
 }
 
-/// The end of a record, and its unique key.
-fn outcome(record: Record, rules: &Rules) -> (Outcome, Option<UniqueKey>) {
+/// The end of a record, its unique key, and its place in a workflow.
+fn outcome(record: Record, rules: &Rules) -> (Outcome, Option<UniqueKey>, Option<Box<StepLink>>) {
     let outcome = Outcome {
         id: record.id,
         task: record.task,
@@ -292,7 +295,7 @@ fn outcome(record: Record, rules: &Rules) -> (Outcome, Option<UniqueKey>) {
         result: None,
         error: None,
     };
-    (outcome, record.options.unique.clone())
+    (outcome, record.options.unique.clone(), record.options.step.clone())
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@
 //! assert_eq!(Resize::NAME, "images.resize");
 //! ```
 
+pub mod canvas;
 mod decide;
 mod duration;
 mod excerpt;
@@ -51,11 +52,14 @@ pub use headers::{HeaderError, Headers, MAX_HEADER_BYTES};
 pub use history::{Cause, Incident, MAX_ERROR_BYTES, MAX_INCIDENTS};
 pub use id::{JobId, JobIdError};
 pub use lease::{Fence, Generation, Incarnation, Lease};
-pub use name::{MAX_NAME_BYTES, MAX_SCHEDULE_NAME_BYTES, NameError, Namespace, QueueName, ScheduleName, TaskName};
+pub use name::{
+    MAX_NAME_BYTES, MAX_SCHEDULE_NAME_BYTES, MAX_WORKFLOW_ID_BYTES, NameError, Namespace, QueueName, ScheduleName,
+    TaskName, WorkflowId,
+};
 pub use notes::{LogLine, MAX_LOG_LINE_BYTES, MAX_LOG_LINES, Notes, Progress};
 pub use options::{
-    DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, Overrides, Priority, PriorityError,
-    TaskOptions,
+    DEFAULT_DEAD_TTL, DEFAULT_RESULT_TTL, JobOptions, MAX_PAYLOAD_BYTES, OptionError, Overrides, Priority,
+    PriorityError, TaskOptions,
 };
 pub use outcome::{Outcome, OutcomeError};
 pub use record::{Record, RecordError};

@@ -1,4 +1,4 @@
-//! Names of tasks, queues, schedules and namespaces: one alphabet, checked where they enter.
+//! Names of tasks, queues, schedules, workflows and namespaces: one alphabet, checked where they enter.
 //!
 //! The alphabet is small on purpose: a name is used in keys, in logs, on terminals and in URLs, and none of these
 //! may have to escape it.
@@ -17,6 +17,9 @@ pub const MAX_NAME_BYTES: usize = 200;
 /// The longest name of a schedule in bytes: the ids of its jobs are made of it and an instant.
 pub const MAX_SCHEDULE_NAME_BYTES: usize = 160;
 
+/// The longest id of a workflow in bytes: the ids of its jobs are made of it and the name of a step.
+pub const MAX_WORKFLOW_ID_BYTES: usize = 160;
+
 /// A name that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -29,7 +32,8 @@ pub enum NameError {
         /// The most bytes that are allowed.
         limit: usize,
     },
-    /// The name is too long: most may have [`MAX_NAME_BYTES`] bytes, those of schedules [`MAX_SCHEDULE_NAME_BYTES`].
+    /// The name is too long: most may have [`MAX_NAME_BYTES`] bytes, those of schedules [`MAX_SCHEDULE_NAME_BYTES`], ids of workflows
+    /// [`MAX_WORKFLOW_ID_BYTES`].
     #[error("{what} has {bytes} bytes; at most {limit} are allowed")]
     TooLong {
         /// What was being named.
@@ -164,6 +168,19 @@ name! {
 name! {
     /// The name of a schedule.
     ScheduleName, "schedule name", MAX_SCHEDULE_NAME_BYTES
+}
+
+name! {
+    /// The id of a workflow.
+    WorkflowId, "workflow id", MAX_WORKFLOW_ID_BYTES
+}
+
+impl WorkflowId {
+    /// Generates a new id of the same form as that of a job.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(crate::JobId::generate().as_str().into())
+    }
 }
 
 impl QueueName {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::canvas::StepLink;
 use crate::headers::Headers;
 use crate::retry::RetryPolicy;
 use crate::unique::UniqueKey;
@@ -203,6 +204,45 @@ pub struct Overrides {
     /// What travels with the job beside its arguments.
     #[serde(skip_serializing_if = "Headers::is_empty")]
     pub headers: Headers,
+    /// The place of the job in its workflow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<Box<StepLink>>,
+}
+
+/// An option whose value cannot be met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{option} must be {rule}")]
+#[non_exhaustive]
+pub struct OptionError {
+    /// The option.
+    pub option: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl Overrides {
+    /// Checks that its times can be met.
+    ///
+    /// # Errors
+    /// [`OptionError`] for a limit of zero, and for a soft one that is not shorter than the hard one.
+    pub fn check(&self) -> Result<(), OptionError> {
+        for (option, limit) in [
+            ("timeout", self.timeout_ms),
+            ("soft_timeout", self.soft_timeout_ms),
+            ("expires", self.expires_ms),
+            ("deadline", self.deadline_ms),
+        ] {
+            if limit == Some(0) {
+                return Err(OptionError { option, rule: "longer than zero" });
+            }
+        }
+        match (self.soft_timeout_ms, self.timeout_ms) {
+            (Some(soft), Some(hard)) if soft >= hard => {
+                Err(OptionError { option: "soft_timeout", rule: "shorter than the timeout" })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a job says that says nothing.
@@ -215,6 +255,7 @@ static NOTHING: Overrides = Overrides {
     deadline_ms: None,
     unique: None,
     headers: Headers::NONE,
+    step: None,
 };
 
 impl JobOptions {

@@ -88,6 +88,8 @@ pub(crate) struct Signals {
     pub(crate) attention: Notify,
     /// Work is ready, slots are free, and no fetch is answered.
     pub(crate) starving: Notify,
+    /// Workflows may have events.
+    pub(crate) events: Notify,
     /// The earliest known due time.
     next_due: watch::Sender<Option<Timestamp>>,
 }
@@ -101,6 +103,7 @@ impl Signals {
             end: CancellationToken::new(),
             attention: Notify::new(),
             starving: Notify::new(),
+            events: Notify::new(),
             next_due: watch::Sender::new(None),
         }
     }

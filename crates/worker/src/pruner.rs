@@ -46,17 +46,18 @@ pub(crate) async fn run(post: Arc<Post>) {
 async fn prune(post: &Post) {
     let mut more = true;
     while more {
-        let Pruned { dead, results, workers } = match post.broker.prune(MAX_REMOVED).await {
+        let Pruned { dead, results, workers, workflows } = match post.broker.prune(MAX_REMOVED).await {
             Ok(pruned) => pruned,
             Err(error) => {
                 tracing::debug!(%error, "could not prune");
                 return;
             }
         };
-        if dead + results + workers > 0 {
-            tracing::info!(dead, results, workers, "removed what was kept long enough");
+        if dead + results + workers + workflows > 0 {
+            tracing::info!(dead, results, workers, workflows, "removed what was kept long enough");
         }
-        more = dead.max(results).max(workers) >= MAX_REMOVED && pause(BETWEEN_CALLS, &post.signals.end).await;
+        more = dead.max(results).max(workers).max(workflows) >= MAX_REMOVED
+            && pause(BETWEEN_CALLS, &post.signals.end).await;
     }
 }
 

@@ -42,7 +42,7 @@ async fn look(post: &Post) -> Result<Duration, BrokerError> {
     let asked = Instant::now();
     let looked = post.broker.look(&post.settings.queues, MAX_INCARNATIONS).await?;
     post.progress.answered();
-    let Condemned { incarnations, lost, next_expiry, next_due, now, work_waiting } = looked;
+    let Condemned { incarnations, lost, next_expiry, next_due, now, work_waiting, events_waiting } = looked;
     if post.progress.starves(work_waiting) {
         post.signals.starving.notify_one();
     }
@@ -53,6 +53,9 @@ async fn look(post: &Post) -> Result<Duration, BrokerError> {
     post.signals.due(next_due);
     for incarnation in &incarnations {
         tracing::warn!(worker = %incarnation, "lease ended without a heartbeat; its jobs will run again");
+    }
+    if events_waiting {
+        post.signals.events.notify_one();
     }
     drain(post, lost).await?;
     let wait = bounded(post, next_expiry.map_or(Duration::MAX, |next| next.since(now)));

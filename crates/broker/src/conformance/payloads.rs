@@ -86,11 +86,11 @@ async fn kept_result(context: &Context, json: &str) -> Result<String, BrokerErro
     let id = context.enqueue_one(job("q")).await?;
     let worker = context.worker().await?;
     let delivery = worker.fetch_one("q").await?;
-    let Transition::Finish { mut outcome, keep, unique } = success(&delivery, context.now()) else {
+    let Transition::Finish { mut outcome, keep, unique, step } = success(&delivery, context.now()) else {
         panic!("not finished")
     };
     outcome.result = Some(RawValue::from_string(json.to_owned()).expect("it is JSON"));
-    worker.settle_one(&delivery, Transition::Finish { outcome, keep, unique }).await?;
+    worker.settle_one(&delivery, Transition::Finish { outcome, keep, unique, step }).await?;
     let end = context.broker.result(&id).await?;
     Ok(end.and_then(|outcome| outcome.result).map(|result| result.get().to_owned()).unwrap_or_default())
 }

@@ -138,7 +138,7 @@ pub fn success(delivery: &Delivery, now: Timestamp) -> Transition {
 #[must_use]
 pub fn success_kept(delivery: &Delivery, now: Timestamp, time: Duration) -> Transition {
     match success(delivery, now) {
-        Transition::Finish { outcome, unique, .. } => Transition::Finish { outcome, keep: time, unique },
+        Transition::Finish { outcome, unique, step, .. } => Transition::Finish { outcome, keep: time, unique, step },
         other => panic!("success is {other:?}"),
     }
 }

@@ -32,5 +32,6 @@ mod session;
 mod settle;
 mod store;
 mod wait;
+mod workflows;
 
 pub use store::RedisBroker;

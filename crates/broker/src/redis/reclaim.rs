@@ -38,7 +38,7 @@ impl RedisBroker {
                 incarnations.push(incarnation);
             }
         }
-        Ok(Condemned { incarnations, lost, next_expiry, next_due, now, work_waiting })
+        Ok(Condemned { incarnations, lost, next_expiry, next_due, now, work_waiting, events_waiting: false })
     }
 
     async fn condemn_one(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {

@@ -105,7 +105,7 @@ impl Ways {
     /// The way of a transition, with its names noted.
     fn way(&mut self, transition: &Transition) -> Result<Way, BrokerError> {
         let record = match transition {
-            Transition::Finish { keep, unique: None, .. } => {
+            Transition::Finish { keep, unique: None, step: None, .. } => {
                 return Ok(self.keep(*keep).map_or(Way::Remove, Way::Keep));
             }
             Transition::Finish { keep, .. } => {
@@ -180,11 +180,11 @@ impl Ways {
     /// Adds what the script must know of one job beside its id.
     fn add_values(&self, call: &mut Call, transition: &Transition) {
         match transition {
-            Transition::Finish { outcome, keep, unique: None } if self.place_of(*keep) > 0 => {
+            Transition::Finish { outcome, keep, unique: None, step: None } if self.place_of(*keep) > 0 => {
                 call.arg(outcome.encode());
             }
-            Transition::Finish { outcome, keep, unique: Some(unique) } => {
-                call.arg("finish").arg(unique.as_str());
+            Transition::Finish { outcome, keep, unique, step } if unique.is_some() || step.is_some() => {
+                call.arg("finish").arg(unique.as_ref().map_or("", |unique| unique.as_str()));
                 self.add_end(call, outcome, *keep);
             }
             Transition::Retry { record, delay } => {

@@ -33,6 +33,7 @@ mod session;
 mod settle;
 mod wait;
 mod watchers;
+mod workflows;
 mod writer;
 
 pub use broker::SqliteBroker;

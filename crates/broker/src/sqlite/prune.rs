@@ -23,6 +23,7 @@ pub(super) fn prune(scope: &mut Scope<'_>, max: usize) -> Result<Pruned, Fault> 
         dead: scope.execute(dead, (now, limit))?,
         results: scope.execute(results, (now, limit))?,
         workers: prune_workers(scope, max)?,
+        workflows: 0,
     };
     scope.execute(lanes, (now, limit))?;
     let notes = r#"DELETE FROM "notes" WHERE rowid IN (

@@ -40,7 +40,15 @@ pub(super) fn condemn_expired(scope: &mut Scope<'_>, asked: &[QueueName], max: u
     for queue in asked {
         work_waiting |= !queues::is_paused(scope, queue)? && queues::has_ready(scope, queue, Kind::Ordinary)?;
     }
-    Ok(Condemned { incarnations, lost, next_expiry, next_due: scope.next_due()?, now: scope.now(), work_waiting })
+    Ok(Condemned {
+        incarnations,
+        lost,
+        next_expiry,
+        next_due: scope.next_due()?,
+        now: scope.now(),
+        work_waiting,
+        events_waiting: false,
+    })
 }
 
 /// Whether an incarnation was condemned and is not drained yet.

@@ -337,3 +337,5 @@ impl Schedules for Stage {
         self.model().wait_for_schedules(mark, timeout).await
     }
 }
+
+impl celeriac_broker::Workflows for Stage {}

@@ -12,5 +12,6 @@ mod produce;
 mod schedules;
 mod store;
 mod work;
+mod workflows;
 
 pub use broker::ModelBroker;

@@ -218,7 +218,15 @@ impl Store {
         let lost = self.lost.iter().take(max).cloned().collect();
         let mut open = queues.iter().filter(|queue| !self.paused.contains(*queue));
         let work_waiting = open.any(|queue| !self.ready(queue).is_empty());
-        Condemned { incarnations, lost, next_expiry, next_due: self.next_due(), now: self.now, work_waiting }
+        Condemned {
+            incarnations,
+            lost,
+            next_expiry,
+            next_due: self.next_due(),
+            now: self.now,
+            work_waiting,
+            events_waiting: false,
+        }
     }
 
     pub(crate) fn held_deliveries(
@@ -269,6 +277,6 @@ impl Store {
         let stale = self.workers.iter().filter(|(id, worker)| worker.expires <= now && idle(id));
         let stale: Vec<_> = stale.map(|(incarnation, _)| incarnation.clone()).take(max).collect();
         stale.iter().for_each(|incarnation| drop(self.workers.remove(incarnation)));
-        Pruned { dead: dead.len(), results: over.len(), workers: stale.len() }
+        Pruned { dead: dead.len(), results: over.len(), workers: stale.len(), workflows: 0 }
     }
 }

@@ -1,0 +1,6 @@
+//! Workflows in Redis.
+
+use super::store::RedisBroker;
+use crate::workflows::Workflows;
+
+impl Workflows for RedisBroker {}

@@ -1,0 +1,42 @@
+//! Which results may be given to which tasks: what the compiler checks of a workflow whose tasks are types.
+
+use super::part::Takes;
+use crate::task::Task;
+
+/// A result that can be given to the task `N`, and how.
+///
+/// A result that is the task's own type is all of its arguments. For any other, one line says that it is the first argument, or what else it
+/// is; the compiler cannot know, because results are handed on as JSON and no conversion runs in between.
+///
+/// ```
+/// use celeriac_core::canvas::{Feeds, Takes};
+/// use celeriac_core::Task;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Publish {
+///     pages: Vec<String>,
+/// }
+///
+/// impl Task for Publish {
+///     const NAME: &'static str = "publish";
+///     type Output = ();
+/// }
+///
+/// impl Feeds<Publish> for Vec<String> {
+///     const TAKES: Takes = Takes::Result;
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a result of type `{Self}` is no argument of the task `{N}`",
+    label = "takes the result of the step before, which is `{Self}`",
+    note = "let the step before answer `{N}`, or write `impl Feeds<{N}> for {Self}` to say which argument it is"
+)]
+pub trait Feeds<N: Task> {
+    /// What the task takes.
+    const TAKES: Takes;
+}
+
+impl<N: Task> Feeds<N> for N {
+    const TAKES: Takes = Takes::Arguments;
+}

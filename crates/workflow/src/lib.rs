@@ -1,0 +1,1 @@
+//! Carries workflows out: between the rules in `celeriac-core::canvas` and a store.
