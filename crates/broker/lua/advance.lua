@@ -2,10 +2,10 @@
 -- PRECONDITION: as many followers were dealt with before as the caller says, and the workflow is not halted; without a node there is
 --   neither condition, and each step says for itself what became of it.
 -- KEYS: 1 workflow, 2 untils, 3 events, 4 jobs, 5 queues, 6 ends, 7 dead, 8 burials, 9 counts; then for each queue its lists, see lib/queue.lua.
--- ARGV: 1 override, 2 id, 3 node or '', 4 from, 5 to, 6 last (0 or 1), 7 again (0 or 1: begin also what has ended
+-- ARGV: 1 override, 2 id, 3 node or '', 4 from, 5 to, 6 last, 7 again (begin also what has ended
 --   without success), 8 queue_count,
 --   9 job_count; then the names of the queues; then for each job its node, its id, its record without stamps, the place of its
---   queue, whether it is a callback (0 or 1); then for each node that waits for several its index, and for how many.
+--   queue, whether it is a callback; then for each node that waits for several its index, and for how many.
 -- RETURNS: {done, letters}, for each job what begin_step answers; or {moved, how many}, {halted} or {unknown}.
 local workflow = KEYS[1]
 local untils = KEYS[2]

@@ -4,7 +4,7 @@
 -- KEYS: 1 leases, 2 scheduled, 3 lost, 4 queues, 5 events; then for each queue its lists, see lib/queue.lua.
 -- ARGV: 1 override, 2 max; then the names of the queues.
 -- RETURNS: {done, now, end of the earliest lease that holds or '', next due or '', incarnations, incarnations to drain, whether
---   something is ready in an open queue, suspects aside (0 or 1), whether an event of a workflow is due (0 or 1)}.
+--   something is ready in an open queue, suspects aside (0 or 1), whether an event of a workflow is due}.
 local leases = KEYS[1]
 local scheduled = KEYS[2]
 local lost = KEYS[3]

@@ -4,7 +4,7 @@
 -- KEYS: 1 jobs, 2 counts, 3 ends, 4 keeps, 5 unique, 6 unreadable, 7 list, 8 events, 9 untils; then for each time to keep ends its list of
 --   ended jobs; then for each workflow its hash.
 -- ARGV: 1 override, 2 channel, 3 name, 4 keep_count, 5 workflow_count; then the times in ms, the ids of the workflows; then for each job its id, the fixed bytes its record begins with
---   or '', its unique key or '', the place of the time or zero, its end, the place of its workflow or 0, and then what lib/workflow.lua reads
+--   or '', its unique key or '', the place of the time or zero, its end, the place of its workflow or zero, and then what lib/workflow.lua reads
 --   of its end.
 -- RETURNS: {done, how many were ended, how many ids were taken out}.
 local jobs = KEYS[1]

@@ -2,7 +2,7 @@
 -- PRECONDITION: there is none of its id; a repeat with the same token does nothing.
 -- KEYS: 1 workflow, 2 workflows, 3 untils, 4 events, 5 jobs, 6 queues, 7 ends, 8 dead, 9 burials, 10 counts; then for each queue its lists, see
 --   lib/queue.lua.
--- ARGV: 1 override, 2 id, 3 token, 4 spec, 5 version, 6 nodes, 7 begun (0 or 1), 8 unstarted_ttl, 9 queue_count, 10 waiting_count; then the names
+-- ARGV: 1 override, 2 id, 3 token, 4 spec, 5 version, 6 nodes, 7 begun, 8 unstarted_ttl, 9 queue_count, 10 waiting_count; then the names
 --   of the queues; then for each job that waits its node and its value, see lib/workflow.lua; then for each other job its node, its
 --   id, its record without stamps, the place of its queue.
 -- RETURNS: {done} or {in-use}.

@@ -4,7 +4,7 @@
 -- KEYS: 1 dead, 2 jobs, 3 counts, 4 ends, 5 burials, 6 unique, 7 queues, 8 events, 9 untils; then for each queue its lists, see
 --   lib/queue.lua; then for each workflow its hash.
 -- ARGV: 1 override, 2 queue_count, 3 workflow_count; then the names of the queues, the ids of the workflows; then for each job the place of
---   its queue, its id, its unique key or '', the place of its workflow or 0, its node there, and whether it is a callback (0 or 1).
+--   its queue, its id, its unique key or '', the place of its workflow or zero, its node there, and whether it is a callback.
 -- RETURNS: {done, answers}, for each job D (it was dead), N, or U and the id of the job that has its unique key.
 local dead = KEYS[1]
 local jobs = KEYS[2]

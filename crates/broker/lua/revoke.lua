@@ -7,7 +7,7 @@
 -- ARGV: 1 override, 2 channel, 3 by, 4 order_ttl, 5 holder_count, 6 queue_count, 7 task_count, 8 keep_count,
 --   9 workflow_count, 10 withdraw (yes or no); then the names of holders, queues and tasks, the times in ms, the ids of the workflows; then for each job its id, the fixed bytes its record begins with, the places of its
 --   queue and task (zero if the caller cannot read its record), its unique key or '', the place of the time or zero, its end,
---   the place of its workflow or 0, and then what lib/workflow.lua reads of its end. To withdraw jobs of one workflow that has been halted is
+--   the place of its workflow or zero, and then what lib/workflow.lua reads of its end. To withdraw jobs of one workflow that has been halted is
 --   to end those that wait as if they had never been.
 -- RETURNS: {done, letters}, for each job E (ended), T (its worker is told), A (it has changed, look again) H (it is held, and not
 --   withdrawn) or C (it waits, and the caller cannot read its record); or {again}; or {refused}: the workflow is not halted.

@@ -1,7 +1,7 @@
 -- PURPOSE: shows how nodes of a workflow have ended; writes nothing.
 -- PRECONDITION: none.
 -- KEYS: 1 workflow.
--- ARGV: 1 max_bytes, 2 with_values (0 or 1); then the nodes.
+-- ARGV: 1 max_bytes, 2 with_values; then the nodes.
 -- RETURNS: {done, found}, for each node its kept end or '', and how many of its followers were dealt with; fewer than asked for if they
 --   have more bytes than that, one at least.
 local workflow = KEYS[1]
