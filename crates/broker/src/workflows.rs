@@ -69,8 +69,9 @@ pub trait Workflows: Send + Sync {
         Err(unsupported())
     }
 
-    /// Keeps the end of a step that has no job, because none can be made. It counts like the end of a job that was dead.
-    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd) -> Result<(), BrokerError> {
+    /// Keeps the end of a step that has no job, because none can be made. It counts like the end of a job that was dead; `halts` says whether
+    /// nothing of the workflow begins any more.
+    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
         Err(unsupported())
     }
 
