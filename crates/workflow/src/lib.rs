@@ -10,20 +10,26 @@
 //! * Everything may be done twice, and by several processes at once.
 //! * No call is larger for a larger workflow: what concerns many nodes is done in pages.
 
-mod plans;
-mod submit;
-
-pub use plans::{PLAN_VERSION, Plans};
-pub use submit::{SubmitError, submit};
-
+mod advance;
+mod begin;
 mod conductor;
+mod decide;
+mod finish;
+mod flow;
+mod halt;
 mod inputs;
+mod plans;
 mod retry;
+mod review;
 mod revoke;
 mod sight;
+mod submit;
+mod values;
 
 pub use conductor::Conductor;
-pub use inputs::{Inputs, InputsError};
+pub use inputs::{Input, Inputs, InputsError};
+pub use plans::{PLAN_VERSION, Plans};
 pub use retry::{RetryError, retry};
 pub use revoke::revoke;
 pub use sight::{MAX_DETAILED, NodeSight, NodeState, Sight, sight};
+pub use submit::{SubmitError, submit};

@@ -48,11 +48,18 @@ impl Plans {
         if let Some(plan) = self.find(view) {
             return Ok(Some(plan));
         }
-        check_version(view)?;
-        let Some(spec) = broker.workflow_spec(&view.id).await? else { return Ok(None) };
-        let plan = Arc::new(compiled(spec, view).await?);
+        let Some(plan) = Self::load(broker, view).await?.map(Arc::new) else { return Ok(None) };
         self.keep(view, &plan);
         Ok(Some(plan))
+    }
+
+    /// The same without keeping it.
+    pub(crate) async fn load(broker: &dyn Broker, view: &WorkflowView) -> Result<Option<Plan>, BrokerError> {
+        check_version(view)?;
+        match broker.workflow_spec(&view.id).await? {
+            Some(spec) => compiled(spec, view).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn find(&self, view: &WorkflowView) -> Option<Arc<Plan>> {

@@ -3,9 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, BrokerError, WorkflowView};
-use celeriac_core::canvas::{NodeKind, Plan, Status};
-use celeriac_core::{JobId, QueueName, TaskName, Timestamp, WorkflowId};
+use celeriac_broker::{Broker, BrokerError, JobView, WorkflowView};
+use celeriac_core::canvas::{EndKind, Node, NodeKind, Plan, Status};
+use celeriac_core::{JobId, QueueName, State, TaskName, Timestamp, WorkflowId};
+
+use crate::decide::Marks;
+use crate::flow::Flow;
+use crate::halt::failure;
+use crate::plans::Plans;
 
 /// A workflow with more nodes is shown without the details of its jobs.
 pub const MAX_DETAILED: usize = 200;
@@ -136,6 +141,12 @@ impl NodeState {
         }
     }
 
+    /// Whether it has ended without success, and needs somebody.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Dead | Self::Revoked | Self::Expired)
+    }
+
     /// Whether it has ended.
     #[must_use]
     pub fn is_end(self) -> bool {
@@ -154,6 +165,90 @@ impl fmt::Display for NodeState {
 /// # Errors
 /// What the store says, and [`BrokerError::Corrupt`] for a workflow that this version cannot read.
 pub async fn sight(broker: &dyn Broker, id: &WorkflowId) -> Result<Option<Sight>, BrokerError> {
-    let _ = broker.workflow(id).await?;
-    Ok(None)
+    let Some(view) = broker.workflow(id).await? else { return Ok(None) };
+    let Some(plan) = Plans::load(broker, &view).await? else { return Ok(None) };
+    let flow = Flow::new(broker, &plan);
+    let marks = flow.marks().await?;
+    let status = if view.revoked_by.is_some() { Status::Revoked } else { marks.status(&plan) };
+    let detailed = plan.len() <= MAX_DETAILED;
+    let mut nodes = Vec::with_capacity(plan.len());
+    for node in plan.nodes() {
+        let mut sight = NodeSight::new(node, state(node, &marks, status));
+        match node.id().filter(|_| detailed && sight.state != NodeState::Waiting) {
+            Some(id) => sight.look_at(broker.job(&id).await?),
+            None if sight.state.is_failure() => sight.error = flow.error(node).await?,
+            None => {}
+        }
+        nodes.push(sight);
+    }
+    Ok(Some(Sight { view, status, plan: Arc::new(plan), nodes, detailed }))
+}
+
+/// Where a node is, as far as ends tell.
+fn state(node: Node<'_>, marks: &Marks, status: Status) -> NodeState {
+    let is_over = matches!(status, Status::Failed | Status::Revoked);
+    match marks.get(node.index()).map(|mark| mark.kind) {
+        Some(EndKind::Succeeded) => NodeState::Succeeded,
+        Some(EndKind::Error) => NodeState::Failed,
+        Some(EndKind::Revoked) => NodeState::Revoked,
+        Some(EndKind::Expired) => NodeState::Expired,
+        Some(_) => NodeState::Dead,
+        None if node.kind() == NodeKind::OnFailure => match status {
+            Status::Failed | Status::Waiting => NodeState::Begun,
+            Status::Running => NodeState::Waiting,
+            _ => NodeState::GivenUp,
+        },
+        // What runs may end, though nothing follows it.
+        None if marks.may_begin(node) && (!is_over || node.kind() == NodeKind::Step) => NodeState::Begun,
+        None if is_over => NodeState::GivenUp,
+        None => NodeState::Waiting,
+    }
+}
+
+impl NodeSight {
+    fn new(node: Node<'_>, state: NodeState) -> Self {
+        let template = node.template();
+        Self {
+            name: node.name(),
+            kind: node.kind(),
+            state,
+            id: node.id(),
+            task: template.map(|template| template.task.clone()),
+            queue: template.map(|template| template.queue.clone().unwrap_or_default()),
+            attempt: None,
+            enqueued_at: None,
+            since: None,
+            due_at: None,
+            worker: None,
+            error: None,
+        }
+    }
+
+    /// Adds what the job tells. One that has ended only lately may tell more than the ends did.
+    fn look_at(&mut self, job: Option<JobView>) {
+        let Some(job) = job else { return };
+        if self.state == NodeState::Begun {
+            self.state = match job.state {
+                State::Running => NodeState::Running,
+                State::Retry | State::Scheduled => NodeState::Retry,
+                State::Parked => NodeState::Parked,
+                State::Succeeded => NodeState::Succeeded,
+                State::Dead => NodeState::Dead,
+                State::Revoked => NodeState::Revoked,
+                State::Expired => NodeState::Expired,
+                _ => NodeState::Ready,
+            };
+        }
+        self.attempt = Some(job.attempt);
+        (self.enqueued_at, self.since, self.due_at) = (Some(job.enqueued_at), Some(job.since), job.due_at);
+        (self.worker, self.error) = (job.worker, job.error);
+    }
+}
+
+impl Flow<'_> {
+    /// The error that a node has ended with.
+    async fn error(self, node: Node<'_>) -> Result<Option<String>, BrokerError> {
+        let end = self.end(node.index()).await?;
+        Ok(end.and_then(|kept| failure(node, &kept.end.value)).map(|failure| failure.error))
+    }
 }

@@ -350,7 +350,9 @@ pub struct Node<'p> {
 }
 
 impl<'p> Node<'p> {
-    pub(super) fn plan(self) -> &'p Plan {
+    /// The plan it belongs to.
+    #[must_use]
+    pub fn plan(self) -> &'p Plan {
         self.plan
     }
 
