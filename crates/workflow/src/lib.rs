@@ -1,1 +1,35 @@
-//! Carries workflows out: between the rules in `celeriac-core::canvas` and a store.
+//! Carries workflows out: between the rules in `celeriac_core::canvas` and a store.
+//!
+//! [`submit`] checks a workflow and stores it. From then on a store moves it on with each commit that ends a step, as far as that can be
+//! done without the plan; for everything else it leaves an *event*. Workers have a [`Conductor`], which takes events and goes on from the
+//! plan. [`sight`] shows how far a workflow is, [`retry`] and [`revoke`] are what people order, and [`Inputs`] reads the results that a step
+//! waits for page by page.
+//!
+//! # Invariants
+//! * The ends of steps in the store are the truth. A count, a bell, an event only say where to look.
+//! * Everything may be done twice, and by several processes at once.
+//! * No call is larger for a larger workflow: what concerns many nodes is done in pages.
+
+mod advance;
+mod begin;
+mod conductor;
+mod decide;
+mod finish;
+mod flow;
+mod halt;
+mod inputs;
+mod plans;
+mod retry;
+mod review;
+mod revoke;
+mod sight;
+mod submit;
+mod values;
+
+pub use conductor::Conductor;
+pub use inputs::{Input, Inputs, InputsError};
+pub use plans::{PLAN_VERSION, Plans};
+pub use retry::{RetryError, retry};
+pub use revoke::revoke;
+pub use sight::{MAX_DETAILED, NodeSight, NodeState, Sight, sight};
+pub use submit::{SubmitError, submit};

@@ -1,13 +1,13 @@
 //! A workflow carried out in one thread, one step after the other: what tests compare stores and workers with.
 //!
-//! It shares nothing with [`Progress`](super::Progress) but the plan: it goes through the nodes in the order of their indices, which is an
-//! order of their dependencies.
+//! It goes through the nodes in the order of their indices, which is an order of their dependencies, and shares nothing but the plan with
+//! what carries workflows out on a store.
 
 use serde_json::value::RawValue;
 
 use super::payload::{Failure, MissingValue};
 use super::plan::{Node, NodeKind, Plan};
-use super::progress::Status;
+use super::status::Status;
 use super::workflow::WhenDead;
 use crate::name::TaskName;
 

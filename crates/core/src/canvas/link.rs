@@ -217,16 +217,22 @@ pub struct WaitingStep {
 const GAP: &str = "\0";
 
 impl Node<'_> {
+    /// What happens when its job ends without success; a join has none.
+    #[must_use]
+    pub fn policy(self) -> Option<Policy> {
+        match (self.kind(), self.plan().when_dead()) {
+            (NodeKind::Join, _) => None,
+            (NodeKind::OnSuccess | NodeKind::OnFailure, _) => Some(Policy::Callback),
+            (NodeKind::Step, WhenDead::Fail) => Some(Policy::Fail),
+            (NodeKind::Step, WhenDead::Continue) => Some(Policy::Continue),
+            (NodeKind::Step, WhenDead::Wait) => Some(Policy::Wait),
+        }
+    }
+
     /// What its job carries; a join has none.
     fn link(self) -> Option<StepLink> {
         let plan = self.plan();
-        let policy = match (self.kind(), plan.when_dead()) {
-            (NodeKind::Join, _) => return None,
-            (NodeKind::OnSuccess | NodeKind::OnFailure, _) => Policy::Callback,
-            (NodeKind::Step, WhenDead::Fail) => Policy::Fail,
-            (NodeKind::Step, WhenDead::Continue) => Policy::Continue,
-            (NodeKind::Step, WhenDead::Wait) => Policy::Wait,
-        };
+        let policy = self.policy()?;
         let many = self.followers().len() > MAX_INLINE;
         let (mut next, mut counts) = (Vec::new(), Vec::new());
         for follower in self.followers().iter().filter(|_| !many).filter_map(|index| plan.node(*index)) {

@@ -1,13 +1,13 @@
-//! Workflows as data: jobs that wait for each other, described, checked, and followed from end to end without a store.
+//! Workflows as data: jobs that wait for each other, described, checked, and what each of them is given.
 //!
 //! A [`Workflow`] is a description: a tree of parts, read from JSON or put together in Rust, and nothing in it is checked yet.
 //! [`compile`] checks it and makes a [`Plan`], a flat list of nodes with the edges between them; a [`SpecError`] names the place of what
-//! is wrong. [`Progress`] is told how the jobs of a plan ended, and says which are ready now. What a job is given is put together by
-//! [`Node::payload`]. [`evaluate`] does all of it in one thread, to compare with.
+//! is wrong. What a job is given is put together by [`Node::payload`]; the job of a step carries a [`StepLink`], by which a store moves
+//! the workflow on in the commit that ends it. [`evaluate`] carries a plan out in one thread, to compare with.
 //!
 //! ```
 //! use celeriac_core::WorkflowId;
-//! use celeriac_core::canvas::{End, Limits, Progress, Workflow, compile};
+//! use celeriac_core::canvas::{Limits, Workflow, compile};
 //!
 //! let json = r#"{
 //!     "chain": [
@@ -19,10 +19,9 @@
 //! }"#;
 //! let workflow: Workflow = json.parse()?;
 //! let plan = compile(&workflow, &WorkflowId::new("norway")?, &Limits::default())?;
-//! let (mut progress, changes) = Progress::start(&plan);
-//! assert_eq!(plan.node(changes.ready[0]).unwrap().id().unwrap().as_str(), "norway:chain/0");
-//! let changes = progress.report(changes.ready[0], End::Succeeded);
-//! assert_eq!(changes.ready.len(), 2);
+//! let list = plan.find("chain/0").unwrap();
+//! assert_eq!(list.id().unwrap().as_str(), "norway:chain/0");
+//! assert_eq!(list.followers().len(), 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -36,7 +35,6 @@
 //! * A dependency has a smaller index than what waits for it, so a plan has no cycle and its order of indices is one in which it can run.
 //! * Every step and join ends before [`Plan::output`], so the workflow has succeeded exactly when that has.
 //! * A plan has no more edges than the description has parts and dependencies: never one for each pair of members of two groups.
-//! * What [`Progress`] knows is a state for each node. Reports change states, and a state that was reported already changes nothing.
 
 mod compile;
 mod evaluate;
@@ -47,9 +45,9 @@ mod part;
 mod payload;
 mod place;
 mod plan;
-mod progress;
 mod read;
 mod refusal;
+mod status;
 mod workflow;
 mod write;
 
@@ -61,6 +59,6 @@ pub use part::{Canvas, Graph, Step, Takes};
 pub use payload::{Failure, MissingValue};
 pub use place::Place;
 pub use plan::{Fill, Gather, Node, NodeKind, Plan, Template};
-pub use progress::{Changes, End, NodeState, NotRetried, Progress, Status};
 pub use refusal::{Refusal, SpecError};
+pub use status::Status;
 pub use workflow::{Limits, MAX_DEPTH, WhenDead, Workflow};

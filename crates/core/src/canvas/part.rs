@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use crate::name::{QueueName, TaskName};
 use crate::options::JobOptions;
 
 /// The longest time that is kept: what [`parse_duration`](crate::parse_duration) reads, about 3,000 years.
@@ -148,6 +149,14 @@ impl Step {
         Canvas::from(self).then(next)
     }
 
+    /// Names its queue, if it has none and `of` says another than `default`.
+    pub(super) fn name_queue(&mut self, of: impl Fn(&TaskName) -> Option<QueueName>) {
+        let Ok(task) = TaskName::new(&self.task) else { return };
+        if self.queue.is_none() {
+            self.queue = of(&task).filter(|queue| *queue != QueueName::default()).map(|queue| queue.to_string());
+        }
+    }
+
     /// Whether two steps differ at most in their arguments.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.task == other.task
@@ -264,6 +273,19 @@ impl Canvas {
     pub fn feeds_nothing(mut self) -> Self {
         self.feeds = false;
         self
+    }
+
+    /// Does something with all steps in it. A stack of its own: what is too deep is refused later, by name.
+    pub(super) fn for_each_step(&mut self, act: &mut impl FnMut(&mut Step)) {
+        let mut parts = vec![self];
+        while let Some(part) = parts.pop() {
+            match &mut part.shape {
+                Shape::Step(step) => act(step),
+                Shape::Chain(inner) | Shape::Group(inner) => parts.extend(inner),
+                Shape::Chord(members, body) => parts.extend(members.iter_mut().chain([&mut **body])),
+                Shape::Graph(inner) => parts.extend(inner.iter_mut().map(|part| &mut part.part)),
+            }
+        }
     }
 
     /// The word for what it is; it is the key in JSON too.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::refusal::nearest;
 use super::workflow::WhenDead;
 use crate::id::JobId;
 use crate::name::{MAX_NAME_BYTES, QueueName, TaskName, WorkflowId};
@@ -17,7 +18,7 @@ use crate::options::{JobOptions, Priority};
 pub struct Template {
     /// The task.
     pub task: TaskName,
-    /// The queue; `None` is the task's own, which only the task's type knows. See [`Plan::name_queues`].
+    /// The queue; `None` is `default`. See [`Workflow::name_queues`](super::Workflow::name_queues).
     pub queue: Option<QueueName>,
     /// How urgent they are.
     pub priority: Priority,
@@ -305,11 +306,10 @@ impl Plan {
         self.nodes().find(|node| node.name() == name)
     }
 
-    /// Names the queues of the steps that name none: `of` says which is the task's own.
-    pub fn name_queues(&mut self, of: impl Fn(&TaskName) -> Option<QueueName>) {
-        for template in &mut self.templates {
-            template.queue = template.queue.take().or_else(|| of(&template.task));
-        }
+    /// The name that is nearest to one that no node has, if one is near.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        nearest(name, self.nodes().map(Node::name))
     }
 
     /// About how many bytes it takes in memory.
@@ -350,7 +350,9 @@ pub struct Node<'p> {
 }
 
 impl<'p> Node<'p> {
-    pub(super) fn plan(self) -> &'p Plan {
+    /// The plan it belongs to.
+    #[must_use]
+    pub fn plan(self) -> &'p Plan {
         self.plan
     }
 

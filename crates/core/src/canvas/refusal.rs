@@ -200,14 +200,15 @@ fn cycle(names: &[String]) -> String {
 const COMPARED: usize = 20_000;
 
 /// The nearest of `known` to a name that is not among them, if one is near.
-pub(super) fn nearest<'k>(unknown: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+pub(super) fn nearest<K: AsRef<str>>(unknown: &str, known: impl Iterator<Item = K>) -> Option<String> {
     // No name of a part is that long, and a comparison costs the product of both lengths.
     if unknown.len() > 100 {
         return None;
     }
-    let similar = known.take(COMPARED).filter(|name| name.len().abs_diff(unknown.len()) <= 3);
-    let with_distance = similar.map(|name| (strsim::osa_distance(unknown, name), name));
+    let similar = known.take(COMPARED).filter(|name| name.as_ref().len().abs_diff(unknown.len()) <= 3);
+    let with_distance = similar.map(|name| (strsim::osa_distance(unknown, name.as_ref()), name));
     let (distance, name) = with_distance.min_by_key(|(distance, _)| *distance)?;
+    let name = name.as_ref();
     // Half of a short name may be wrong, and not more than three letters of a long one.
     (distance <= (name.len() / 2).min(3)).then(|| name.to_owned())
 }

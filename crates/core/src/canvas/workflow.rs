@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::part::{Canvas, Step, Takes};
 use super::read;
 use super::refusal::SpecError;
+use crate::name::{QueueName, TaskName};
 
 /// How deep parts may lie in each other.
 pub const MAX_DEPTH: usize = 64;
@@ -116,6 +117,14 @@ impl Workflow {
     /// Runs this step when the first of the others has died, and says what it takes of the failure.
     pub fn on_failure_taking(self, takes: Takes, step: Step) -> Self {
         Self { on_failure: Some(Callback { step, takes: Some(takes) }), ..self }
+    }
+
+    /// Names the queues of the steps that name none: `of` says which is the task's own. So the description means the same to those who do
+    /// not know the tasks. What goes to `default` stays as it is.
+    pub fn name_queues(&mut self, of: impl Fn(&TaskName) -> Option<QueueName>) {
+        let callbacks = [&mut self.on_success, &mut self.on_failure];
+        callbacks.into_iter().flatten().for_each(|callback| callback.step.name_queue(&of));
+        self.root.for_each_step(&mut |step| step.name_queue(&of));
     }
 
     /// Reads the JSON form.

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use crate::random::workflows;
 use crate::support::compile_it;
+use celeriac_testkit::random_workflows;
 
 /// Reads and compiles it. A complaint must be short and harmless; what is taken must read back.
 fn read(json: &[u8]) -> Result<(), TestCaseError> {
@@ -82,7 +82,7 @@ proptest! {
 
     #[test]
     fn a_workflow_with_damaged_bytes_is_refused_in_short_or_reads_back(
-        workflow in workflows(),
+        workflow in random_workflows(),
         damages in prop::collection::vec((any::<Index>(), any::<Index>(), 0..4u8), 1..4),
     ) {
         let mut json = workflow.to_json().into_bytes();
@@ -100,7 +100,7 @@ proptest! {
 
     #[test]
     fn a_workflow_with_strange_values_is_refused_in_short_or_reads_back(
-        workflow in workflows(),
+        workflow in random_workflows(),
         damages in prop::collection::vec((any::<Index>(), strange()), 1..3),
     ) {
         let mut json: Value = serde_json::from_str(&workflow.to_json()).unwrap();
@@ -119,7 +119,7 @@ proptest! {
 
     #[test]
     fn a_workflow_with_strange_keys_is_refused_in_short_or_reads_back(
-        workflow in workflows(),
+        workflow in random_workflows(),
         place: Index,
         key in prop_oneof![
             prop::sample::select(vec!["task", "chain", "group", "chord", "steps", "body", "name", "takes", "feeds", "deps"])

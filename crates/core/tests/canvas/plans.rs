@@ -131,7 +131,7 @@ fn an_id_is_the_workflow_and_the_name_unless_that_is_too_long() {
 
 #[test]
 fn what_a_step_says_stands_in_its_record() {
-    let mut plan = plan(
+    let plan = plan(
         r#"{"chain": [{
             "task": "a", "args": {"x": 1}, "queue": "q", "priority": 9, "retries": 0, "timeout": "2s", "soft_timeout": "1s",
             "expires": "1h", "deadline": "2h", "result_ttl": "0s", "headers": {"traceparent": "00"}
@@ -145,11 +145,24 @@ fn what_a_step_says_stands_in_its_record() {
     assert_eq!(record.options.result_ttl_ms, Some(0));
     assert_eq!(record.options.headers.get("traceparent"), Some("00"));
     assert_eq!(plan.node(0).unwrap().args(), Some(r#"{"x": 1}"#));
-    let queue = |plan: &celeriac_core::canvas::Plan| plan.node(1).unwrap().record(Vec::new()).unwrap().queue;
-    assert_eq!(queue(&plan).as_str(), "default");
-    plan.name_queues(|task| QueueName::new(format!("of.{task}")).ok());
-    assert_eq!(queue(&plan).as_str(), "of.b");
-    assert_eq!(plan.node(0).unwrap().record(Vec::new()).unwrap().queue.as_str(), "q");
+    assert_eq!(plan.node(1).unwrap().record(Vec::new()).unwrap().queue.as_str(), "default");
+}
+
+#[test]
+fn the_queues_of_tasks_are_named_where_the_description_names_none() {
+    let mut workflow: Workflow = r#"{
+        "chain": [{"task": "a"}, {"chord": [{"task": "b", "queue": "own"}, {"task": "c"}], "body": {"task": "d"}}, {"steps": {"x": {"task": "e"}}}],
+        "on_success": {"task": "f"}, "on_failure": {"task": "g"}
+    }"#
+    .parse()
+    .unwrap();
+    workflow.name_queues(|task| (task.as_str() != "c").then(|| QueueName::new(format!("of.{task}")).unwrap()));
+    let json = workflow.to_json();
+    let named: Vec<&str> = json.split("\"queue\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(named, ["of.a", "own", "of.d", "of.e", "of.f", "of.g"]);
+    let before = json.clone();
+    workflow.name_queues(|_| Some(QueueName::default()));
+    assert_eq!(workflow.to_json(), before, "what goes to `default` stays as it is");
 }
 
 #[test]

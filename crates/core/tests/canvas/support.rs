@@ -26,11 +26,3 @@ pub(crate) fn edges(plan: &Plan) -> Vec<String> {
     let line = |deps: Vec<String>| if deps.is_empty() { String::new() } else { format!(" <- {}", deps.join(" ")) };
     plan.nodes().map(|node| node.name() + &line(node.deps().iter().map(name).collect())).collect()
 }
-
-pub(crate) fn index(plan: &Plan, name: &str) -> u32 {
-    plan.find(name).unwrap_or_else(|| panic!("no node is called {name}: {:?}", edges(plan))).index()
-}
-
-pub(crate) fn names(plan: &Plan, indices: &[u32]) -> Vec<String> {
-    indices.iter().map(|index| plan.node(*index).unwrap().name()).collect()
-}

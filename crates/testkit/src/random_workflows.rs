@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
+use celeriac_core::TaskName;
 use celeriac_core::canvas::{Canvas, Graph, Step, Takes, WhenDead, Workflow};
 use proptest::prelude::*;
-
-use crate::support::raw;
+use serde_json::value::RawValue;
 
 const STEPS: usize = 50;
 
@@ -39,8 +39,22 @@ struct Choices {
     names: usize,
 }
 
+fn raw(json: &str) -> Box<RawValue> {
+    RawValue::from_string(json.to_owned()).expect("what the tests write is JSON")
+}
+
+/// A result that depends on the task and all of its arguments, and is short.
+#[must_use]
+pub fn random_result(task: &TaskName, args: &str) -> Box<RawValue> {
+    let hash =
+        task.as_str().bytes().chain(args.bytes()).fold(14_695_981_039_346_656_037_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211)
+        });
+    raw(&format!("{{\"{task}\":{hash}}}"))
+}
+
 /// Any workflow that compiles. Its steps have the tasks `t0`, `t1` and so on.
-pub(crate) fn workflows() -> impl Strategy<Value = Workflow> {
+pub fn random_workflows() -> impl Strategy<Value = Workflow> {
     prop::collection::vec(any::<u8>(), 0..250).prop_map(|bytes| {
         let mut choices = Choices { bytes: bytes.into_iter(), when_dead: WhenDead::Fail, steps: 0, names: 0 };
         choices.workflow()

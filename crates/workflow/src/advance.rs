@@ -1,0 +1,79 @@
+//! Lets the followers of a node that has ended go on, in pieces that a store can take.
+
+use celeriac_broker::{Advance, Advanced, BrokerError, MAX_STEPS, ROOT};
+use celeriac_core::canvas::{Counts, Node, NodeKind};
+
+use crate::begin::Made;
+use crate::decide::needs;
+use crate::flow::Flow;
+use crate::submit::{Room, is_root};
+use crate::values::{NoValue, Values};
+
+impl Flow<'_> {
+    /// Begins what waits for nothing.
+    pub(crate) async fn start(self) -> Result<Advanced, BrokerError> {
+        let roots: Vec<u32> = self.plan.nodes().filter(|node| is_root(*node)).map(Node::index).collect();
+        self.advance_all(ROOT, &roots, 0).await
+    }
+
+    /// Lets the followers of a node go on, those behind the first `from`.
+    pub(crate) async fn advance(self, node: Node<'_>, from: u32) -> Result<Advanced, BrokerError> {
+        self.advance_all(node.index(), node.followers(), from).await
+    }
+
+    async fn advance_all(self, node: u32, followers: &[u32], mut from: u32) -> Result<Advanced, BrokerError> {
+        let mut values = None;
+        loop {
+            let advance = self.piece(node, followers, from, &mut values).await?;
+            let answer = self.broker.advance(self.id(), &advance).await?;
+            match answer {
+                Advanced::Done if advance.last => return Ok(answer),
+                Advanced::Done => from = advance.to,
+                // Somebody else does the same; go on behind them.
+                Advanced::Moved(to) if to != from => from = to,
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    /// The next piece: those that wait for this node alone begin, for the others it counts.
+    async fn piece(
+        self,
+        node: u32,
+        followers: &[u32],
+        from: u32,
+        values: &mut Option<Result<Values, NoValue>>,
+    ) -> Result<Advance, BrokerError> {
+        let (mut begin, mut counts, mut room, mut to) = (Vec::new(), Vec::new(), Room::default(), from as usize);
+        let rest = followers.get(to..).unwrap_or_default();
+        for follower in rest.iter().filter_map(|follower| self.plan.node(*follower)) {
+            if begin.len() + counts.len() >= MAX_STEPS {
+                break;
+            }
+            if follower.kind() == NodeKind::Join || follower.deps().len() > 1 {
+                counts.push(Counts(follower.index(), follower.deps().len() as u32));
+                to += 1;
+                continue;
+            }
+            // Only the first that takes the value of this node asks for it.
+            let known = match values.take() {
+                Some(known) => known,
+                None if needs(follower).is_empty() => Ok(Values::default()),
+                None => self.values(needs(follower)).await?,
+            };
+            let made = self.make(follower, &known).await?;
+            if !needs(follower).is_empty() {
+                *values = Some(known);
+            }
+            if let Made::Job(job) = made {
+                if !room.take(job.payload.len()) {
+                    break;
+                }
+                begin.push(*job);
+            }
+            to += 1;
+        }
+        let last = to >= followers.len();
+        Ok(Advance { node, from, to: to as u32, last, begin, counts })
+    }
+}

@@ -1,0 +1,132 @@
+//! The results that a step waits for, page by page: for those that are too many to be its arguments.
+
+use std::sync::Arc;
+
+use celeriac_broker::{Broker, BrokerError, KeptEnd};
+use celeriac_core::WorkflowId;
+use celeriac_core::canvas::{Node, NodeKind, Plan, StepLink};
+use serde_json::value::RawValue;
+
+use crate::flow::Flow;
+use crate::plans::Plans;
+use crate::values::NoValue;
+
+/// The value of a step, and the name of the step.
+pub type Input = (String, Box<RawValue>);
+
+/// Why the inputs of a step cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputsError {
+    /// The store does not know the workflow any more.
+    #[error("there is no workflow {0} any more")]
+    Gone(WorkflowId),
+    /// A result that the step waits for is not there.
+    #[error("the result of {0} is not there")]
+    Missing(String),
+    /// One of several groups that the step waits for has more than 1 MiB of results.
+    #[error("the results of {0} are more than 1 MiB: let the step wait for that alone, and it reads them one by one")]
+    TooLarge(String),
+    /// What the store says.
+    #[error("failed to read the inputs of the step")]
+    Store(#[from] BrokerError),
+}
+
+/// The values of what a step waits for, in their order.
+///
+/// If that is one group, or one join of several, they are the values of its members. Under `"when_dead": "continue"` a value is
+/// `{"ok": …}` or `{"error": …}`, as everywhere.
+#[derive(Debug)]
+pub struct Inputs {
+    broker: Arc<dyn Broker>,
+    plan: Arc<Plan>,
+    nodes: Vec<u32>,
+    next: usize,
+}
+
+impl Inputs {
+    /// The inputs of the step whose job has this link.
+    ///
+    /// # Errors
+    /// [`InputsError`].
+    pub async fn open(broker: Arc<dyn Broker>, plans: &Plans, link: &StepLink) -> Result<Self, InputsError> {
+        let gone = || InputsError::Gone(link.workflow.clone());
+        let view = broker.workflow(&link.workflow).await?.ok_or_else(gone)?;
+        let plan = plans.of(broker.as_ref(), &view).await?.ok_or_else(gone)?;
+        let node = plan.node(link.at).ok_or_else(|| {
+            let detail = format!("{} has no node {}", link.workflow, link.at);
+            BrokerError::Corrupt { what: "the place of a job in its workflow", detail }
+        })?;
+        let nodes = spread(node);
+        Ok(Self { broker, plan, nodes, next: 0 })
+    }
+
+    /// How many there are in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The next ones, at most `max` and about 1 MiB, each with the name of its step; `None` after the last.
+    ///
+    /// # Errors
+    /// [`InputsError`]; the call may be repeated.
+    pub async fn next(&mut self, max: usize) -> Result<Option<Vec<Input>>, InputsError> {
+        let rest = self.nodes.get(self.next..).unwrap_or_default();
+        let Some(first) = rest.first().and_then(|node| self.plan.node(*node)) else { return Ok(None) };
+        let flow = Flow::new(self.broker.as_ref(), &self.plan);
+        let page = if first.kind() == NodeKind::Join {
+            vec![(first.name(), raw(first, self.joined(first).await?)?)]
+        } else {
+            let is_step = |node: &&u32| self.plan.node(**node).is_some_and(|node| node.kind() != NodeKind::Join);
+            let steps: Vec<u32> = rest.iter().take(max.max(1)).take_while(is_step).copied().collect();
+            let ends = flow.values_page(&steps).await?;
+            let nodes = steps.iter().filter_map(|step| self.plan.node(*step));
+            let value = |(node, kept): (Node<'_>, Option<KeptEnd>)| {
+                let kept = kept.filter(|kept| kept.kind().lets_go_on());
+                let value = kept.ok_or_else(|| InputsError::Missing(node.name()))?.end.value;
+                Ok((node.name(), raw(node, value)?))
+            };
+            nodes.zip(ends).map(value).collect::<Result<_, InputsError>>()?
+        };
+        self.next += page.len();
+        Ok(Some(page))
+    }
+
+    /// The value of a join, which is not stored.
+    async fn joined(&self, join: Node<'_>) -> Result<String, InputsError> {
+        let missing = || InputsError::Missing(join.name());
+        let flow = Flow::new(self.broker.as_ref(), &self.plan);
+        match flow.values(&[join.index()]).await? {
+            Ok(values) => values.get(join.index()).map(str::to_owned).ok_or_else(missing),
+            Err(NoValue::Missing(_)) => Err(missing()),
+            Err(NoValue::TooLarge(_)) => Err(InputsError::TooLarge(join.name())),
+        }
+    }
+}
+
+/// What a node waits for: the members, if that is one join.
+fn spread(node: Node<'_>) -> Vec<u32> {
+    let plan = node.plan();
+    let mut deps = node.deps();
+    while let [only] = deps {
+        match plan.node(*only).filter(|only| only.kind() == NodeKind::Join) {
+            Some(join) => deps = join.deps(),
+            None => break,
+        }
+    }
+    deps.to_vec()
+}
+
+fn raw(node: Node<'_>, value: String) -> Result<Box<RawValue>, InputsError> {
+    RawValue::from_string(value).map_err(|error| {
+        let detail = format!("{}: {error}", node.name());
+        BrokerError::Corrupt { what: "the result of a step", detail }.into()
+    })
+}
