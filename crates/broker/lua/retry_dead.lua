@@ -1,9 +1,10 @@
 -- PURPOSE: makes dead jobs ready again, as if they were enqueued now: failures, losses and suspicion are forgotten, and their kept ends
 --   removed. Expiry and deadline count from now on, or the job would end again without having run.
 -- PRECONDITION: each job is still dead, and its unique key, if it has one, is free; else nothing happens to it.
--- KEYS: 1 dead, 2 jobs, 3 counts, 4 ends, 5 burials, 6 unique, 7 queues; then for each queue its lists, see lib/queue.lua.
--- ARGV: 1 override, 2 queue_count; then the names of the queues; then for each job the place of its queue, its id, its
---   unique key or ''.
+-- KEYS: 1 dead, 2 jobs, 3 counts, 4 ends, 5 burials, 6 unique, 7 queues, 8 events, 9 untils; then for each queue its lists, see
+--   lib/queue.lua; then for each workflow its hash.
+-- ARGV: 1 override, 2 queue_count, 3 workflow_count; then the names of the queues, the ids of the workflows; then for each job the place of
+--   its queue, its id, its unique key or '', the place of its workflow or zero, its node there, and whether it is a callback.
 -- RETURNS: {done, answers}, for each job D (it was dead), N, or U and the id of the job that has its unique key.
 local dead = KEYS[1]
 local jobs = KEYS[2]
@@ -12,9 +13,14 @@ local ends = KEYS[4]
 local burials = KEYS[5]
 local unique = KEYS[6]
 local queues = KEYS[7]
+local events = KEYS[8]
+local untils = KEYS[9]
 local override = ARGV[1]
 local queue_count = tonumber(ARGV[2])
-local first_list = 8
+local workflow_count = tonumber(ARGV[3])
+local first_list = 10
+local first_flow = first_list + LISTS * queue_count
+local store = {jobs = jobs, ends = ends, events = events, untils = untils}
 
 redis.call('HLEN', jobs)
 redis.call('HLEN', counts)
@@ -22,8 +28,10 @@ redis.call('HLEN', ends)
 redis.call('ZCARD', burials)
 redis.call('HLEN', unique)
 redis.call('HLEN', queues)
-expect_lists(first_list, #KEYS)
-local stamped = stamp(clock(override))
+expect_lists(first_list, first_flow - 1)
+check_workflows(store, first_flow, #KEYS)
+local now = clock(override)
+local stamped = stamp(now)
 
 local function made_new(record)
   local flags = string.byte(record, 15)
@@ -34,7 +42,7 @@ local function made_new(record)
 end
 
 local answers, touched = {}, {}
-for at = 3 + queue_count, #ARGV, 3 do
+for at = 4 + queue_count + workflow_count, #ARGV, 6 do
   local queue, id, key = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   local answer = 'N'
   local record = redis.call('HGET', jobs, id)
@@ -46,12 +54,17 @@ for at = 3 + queue_count, #ARGV, 3 do
       redis.call('ZREM', dead, id)
       redis.call('ZREM', burials, id)
       redis.call('HDEL', ends, id)
-      redis.call('HINCRBY', counts, 'dead:' .. ARGV[2 + queue], -1)
+      redis.call('HINCRBY', counts, 'dead:' .. ARGV[3 + queue], -1)
       if key ~= '' then
         redis.call('HSET', unique, key, id)
       end
       local lists = lists_of(first_list, queue)
-      put_ready(queues, ARGV[2 + queue], jobs, id, made_new(made_ready(record, stamped)), lists)
+      put_ready(queues, ARGV[3 + queue], jobs, id, made_new(made_ready(record, stamped)), lists)
+      local place = tonumber(ARGV[at + 3])
+      if place > 0 then
+        local flow, workflow = KEYS[first_flow + place - 1], ARGV[3 + queue_count + place]
+        forget_failure(store, flow, workflow, ARGV[at + 4], ARGV[at + 5] == '1', now)
+      end
       touched[queue] = true
       answer = 'D'
     end

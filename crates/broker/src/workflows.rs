@@ -69,8 +69,8 @@ pub trait Workflows: Send + Sync {
         Err(unsupported())
     }
 
-    /// Keeps the end of a step that has no job, because none can be made. It counts like the end of a job that was dead; `halts` says whether
-    /// nothing of the workflow begins any more.
+    /// Keeps the end of a step that has no job, because none can be made. It counts like that of a job, and halts the workflow if
+    /// `halts` says so. An end that lets others go on is pending.
     async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
         Err(unsupported())
     }
@@ -157,6 +157,17 @@ pub struct NewWorkflow {
     pub roots: Vec<Record>,
     /// Whether it is complete with that, and begins now.
     pub begins: bool,
+}
+
+impl NewWorkflow {
+    /// Refuses what no store could store in one call.
+    pub(crate) fn check(&self) -> Result<(), BrokerError> {
+        check_steps(self.waiting.len() + self.roots.len())?;
+        if !self.begins && !self.roots.is_empty() {
+            return Err(BrokerError::Invalid("a workflow that does not begin begins no steps".to_owned()));
+        }
+        Ok(())
+    }
 }
 
 /// What became of a workflow that was put.

@@ -1,31 +1,34 @@
 -- Ending deliveries: the body of settle and of exchange.
 --
--- keys: lost, dead, parked, ends, keeps, burials, unique, revoked, queues; then for each queue its lists, see lib/queue.lua, for each
--- task its parked set, for each time to keep ends its list of ended jobs; from KEYS[first_key].
--- arguments: channel, queue_count, task_count, keep_count, run_count, job_count; then the names of the queues and of the
--- tasks, the times in ms; then for each run its token, its way and how many jobs it has; then the ids, run by run; then
+-- keys: lost, dead, parked, ends, keeps, burials, unique, revoked, queues, events, untils; then for each queue its lists, see lib/queue.lua,
+-- for each task its parked set, for each time to keep ends its list of ended jobs, for each workflow its hash; from KEYS[first_key].
+-- arguments: channel, queue_count, task_count, keep_count, workflow_count, run_count, job_count; then the names of the queues and of the
+-- tasks, the times in ms, the ids of the workflows; then for each run its token, its way and how many jobs it has; then the ids, run by run; then
 -- the values of the ways, run by run; from ARGV[first_arg]. A run is jobs that leave one hand-out by one way:
 --   `-` (removed; its end is not kept), `=n` (removed; its end is kept as long as the n-th time says; outcome), or `w`,
---   and then for each job: finish, unique key, place of the time or 0, outcome · retry, queue, delay, record · dead, queue,
---   record, retention, unique key, place of the time or 0, outcome · requeue, queue, record · park, queue, task, record.
---   Queue and task are places, a record lacks its second stamp, and an unkept end has no outcome.
+--   and then for each job: finish, unique key, place of the time or 0, outcome, step · retry, queue, delay, record · dead, queue,
+--   record, retention, unique key, place of the time or 0, outcome, step · requeue, queue, record · park, queue, task, record.
+--   Queue and task are places, a record lacks its second stamp, and an unkept end has no outcome. A step is the place of its workflow or 0,
+--   and then what lib/workflow.lua reads of its end.
 
 local function read_settlements(first_key, first_arg)
   local a = first_arg
   local batch = {
     lost = KEYS[first_key], dead = KEYS[first_key + 1], parked = KEYS[first_key + 2], ends = KEYS[first_key + 3],
     known_keeps = KEYS[first_key + 4], burials = KEYS[first_key + 5], unique = KEYS[first_key + 6],
-    revoked = KEYS[first_key + 7], known_queues = KEYS[first_key + 8],
+    revoked = KEYS[first_key + 7], known_queues = KEYS[first_key + 8], events = KEYS[first_key + 9], untils = KEYS[first_key + 10],
     channel = ARGV[a], queues = tonumber(ARGV[a + 1]), tasks = tonumber(ARGV[a + 2]), keeps = tonumber(ARGV[a + 3]),
-    runs = tonumber(ARGV[a + 4]), jobs = tonumber(ARGV[a + 5]),
-    first_list = first_key + 9, first_queue = a + 6,
+    flows = tonumber(ARGV[a + 4]), runs = tonumber(ARGV[a + 5]), jobs = tonumber(ARGV[a + 6]),
+    first_list = first_key + 11, first_queue = a + 7,
   }
   batch.first_task_key = batch.first_list + LISTS * batch.queues
   batch.first_ended = batch.first_task_key + batch.tasks
-  batch.next_key = batch.first_ended + batch.keeps
+  batch.first_flow = batch.first_ended + batch.keeps
+  batch.next_key = batch.first_flow + batch.flows
   batch.first_task = batch.first_queue + batch.queues
   batch.first_keep = batch.first_task + batch.tasks
-  batch.first_run = batch.first_keep + batch.keeps
+  batch.first_flow_id = batch.first_keep + batch.keeps
+  batch.first_run = batch.first_flow_id + batch.flows
   batch.first_id = batch.first_run + 3 * batch.runs
   batch.first_value = batch.first_id + batch.jobs
   return batch
@@ -38,7 +41,11 @@ local function check_settlements(batch, jobs, counts)
   if batch.keeps > 0 then
     redis.call('HLEN', batch.ends)
     redis.call('SCARD', batch.known_keeps)
-    expect_lists(batch.first_ended, batch.next_key - 1)
+    expect_lists(batch.first_ended, batch.first_flow - 1)
+  end
+  if batch.flows > 0 then
+    redis.call('HLEN', batch.ends)
+    check_workflows(batch, batch.first_flow, batch.next_key - 1)
   end
   if batch.queues > 0 then
     redis.call('ZCARD', batch.dead)
@@ -101,6 +108,27 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
     redis.call('HINCRBY', counts, state .. ':' .. queue_name(queue), 1)
   end
 
+  local store_of_steps = {
+    jobs = jobs, queues = batch.known_queues, ends = batch.ends, dead = batch.dead, burials = batch.burials, counts = counts,
+    events = batch.events, untils = batch.untils,
+  }
+
+  local function lists_of_queue(queue)
+    return lists_of(batch.first_list, queue)
+  end
+
+  -- The end of a step moves its workflow on.
+  local function follow(held)
+    local place = tonumber(value())
+    if place == 0 then
+      return
+    end
+    local step = read_step(value, lists_of_queue, queue_name)
+    if held then
+      end_step(store_of_steps, KEYS[batch.first_flow + place - 1], ARGV[batch.first_flow_id + place - 1], step, now)
+    end
+  end
+
   local ways = {}
 
   function ways.finish(id, held)
@@ -113,6 +141,7 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
         keep_end(batch.kept_ends, place, id, outcome, now)
       end
     end
+    follow(held)
   end
 
   function ways.retry(id, held)
@@ -134,7 +163,7 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
     local queue, record, retention, key, place = tonumber(value()), value(), tonumber(value()), value(), tonumber(value())
     local outcome = place > 0 and value()
     if not held then
-      return
+      return follow(held)
     end
     store(id, record)
     redis.call('ZADD', batch.dead, whole(now), id)
@@ -144,6 +173,7 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
     if outcome then
       keep_end(batch.kept_ends, place, id, outcome, now)
     end
+    follow(held)
   end
 
   function ways.requeue(id, held)

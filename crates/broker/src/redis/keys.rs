@@ -3,7 +3,7 @@
 //! All keys of a namespace share one hash tag, so that in a Cluster they live in one slot and one script may touch them all.
 //! No two keys can collide: fixed words stand before or behind each name, and a name cannot hold a brace.
 
-use celeriac_core::{Incarnation, JobId, Namespace, Priority, QueueName, TaskName};
+use celeriac_core::{Incarnation, JobId, Namespace, Priority, QueueName, TaskName, WorkflowId};
 
 /// Builds the keys of one namespace.
 #[derive(Debug, Clone)]
@@ -187,6 +187,26 @@ impl Keys {
         self.key(&["schedules:changes"])
     }
 
+    /// Hash: a workflow, see `lua/lib/workflow.lua`.
+    pub(super) fn workflow(&self, id: &WorkflowId) -> String {
+        self.key(&["workflow:", id.as_str()])
+    }
+
+    /// Sorted set: workflow by when it was stored.
+    pub(super) fn workflows(&self) -> String {
+        self.key(&["workflows"])
+    }
+
+    /// Sorted set: workflow and node by when somebody is to look at it.
+    pub(super) fn workflow_events(&self) -> String {
+        self.key(&["workflows:events"])
+    }
+
+    /// Sorted set: workflow by the time when it is removed.
+    pub(super) fn workflow_untils(&self) -> String {
+        self.key(&["workflows:until"])
+    }
+
     /// A key that one script writes and deletes, to see whether it may.
     pub(super) fn probe(&self) -> String {
         self.key(&["probe"])
@@ -206,7 +226,8 @@ pub(super) fn type_of(key: &str) -> Option<&'static str> {
         "schedules" if name == "schedules:changes" => "stream",
         "parked" if name == "parked" => "set",
         "jobs" | "queues" | "counts" | "unique" | "revoked" | "ends" | "meta" | "schedules" => "hash",
-        "running" | "worker" | "notes" | "producer" => "hash",
+        "running" | "worker" | "notes" | "producer" | "workflow" => "hash",
+        "workflows" => "zset",
         "scheduled" | "workers" | "leases" | "lost" | "dead" | "burials" | "unreadable" | "parked" => "zset",
         "q" | "wake" | "ctl" | "orders" | "ended" => "list",
         "keeps" => "set",

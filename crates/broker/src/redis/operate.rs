@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use celeriac_core::{JobId, QueueName, Record};
+use celeriac_core::canvas::{Policy, StepLink};
+use celeriac_core::{JobId, QueueName, Record, WorkflowId};
 
 use super::places::Places;
-use super::promote::{RECORDS_READ, add_queues};
+use super::promote::RECORDS_READ;
 use super::replies::{job_id, read};
 use super::script::{self, Call};
 use super::settle::unique_of;
@@ -39,13 +40,25 @@ impl RedisBroker {
             queues.of(&record.queue);
         });
         let mut list = vec![keys.dead(), keys.jobs(), keys.counts(), keys.ends(), keys.burials()];
-        list.extend([keys.unique(), keys.queues()]);
+        list.extend([keys.unique(), keys.queues(), keys.workflow_events(), keys.workflow_untils()]);
         list.extend(queues.names().iter().flat_map(|queue| keys.lists(queue)));
+        let mut workflows = Places::new();
+        known.iter().filter_map(|record| record.options.step.as_ref()).for_each(|step| {
+            workflows.of(&step.workflow);
+        });
+        list.extend(workflows.names().iter().map(|workflow| keys.workflow(workflow)));
         let mut call = Call::new(&script::RETRY_DEAD, &list);
-        call.arg(self.now_override());
-        add_queues(&mut call, &queues);
+        call.arg(self.now_override()).arg(queues.len()).arg(workflows.len());
+        call.arg(queues.names().iter().map(QueueName::as_str).collect::<Vec<_>>());
+        call.arg(workflows.names().iter().map(WorkflowId::as_str).collect::<Vec<_>>());
         for record in known {
             call.arg(queues.place(&record.queue)).arg(record.id.as_str()).arg(unique_of(record));
+            match record.options.step.as_deref() {
+                Some(StepLink { workflow, at, policy, .. }) => {
+                    call.arg(workflows.place(workflow)).arg(*at).arg(u8::from(*policy == Policy::Callback));
+                }
+                None => drop(call.arg(0).arg(0).arg(0)),
+            }
         }
         let answers: Vec<String> = self.commands.call(&call).await?.take()?;
         let mut answers = answers.iter();

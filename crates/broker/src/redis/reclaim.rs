@@ -1,6 +1,6 @@
 //! Takes jobs back from workers that vanished, in two steps (condemn, then drain), and cleans up behind time.
 
-use celeriac_core::{Fence, Incarnation, JobId, QueueName};
+use celeriac_core::{Fence, Incarnation, JobId, QueueName, WorkflowId};
 
 use super::fetch::deliveries;
 use super::places::Stored;
@@ -17,7 +17,7 @@ const KEEPS_AT_ONCE: usize = 100;
 impl RedisBroker {
     pub(super) async fn condemn(&self, queues: &[QueueName], max: usize) -> Result<Condemned, BrokerError> {
         let keys = &self.keys;
-        let mut list = vec![keys.leases(), keys.scheduled(), keys.lost(), keys.queues()];
+        let mut list = vec![keys.leases(), keys.scheduled(), keys.lost(), keys.queues(), keys.workflow_events()];
         list.extend(queues.iter().flat_map(|queue| keys.lists(queue)));
         let mut call = Call::new(&script::EXPIRED, &list);
         call.arg(self.now_override()).arg(max);
@@ -29,7 +29,7 @@ impl RedisBroker {
         let (next_expiry, next_due) = (reply.maybe_instant()?, reply.maybe_instant()?);
         let expired: Vec<String> = reply.take()?;
         let lost: Vec<String> = reply.take()?;
-        let work_waiting = reply.take()?;
+        let (work_waiting, events_waiting) = (reply.take()?, reply.take()?);
         let mut lost: Vec<_> = lost.into_iter().map(Incarnation::from_stored).collect();
         let mut incarnations = Vec::with_capacity(expired.len());
         for incarnation in expired.into_iter().map(Incarnation::from_stored) {
@@ -38,7 +38,7 @@ impl RedisBroker {
                 incarnations.push(incarnation);
             }
         }
-        Ok(Condemned { incarnations, lost, next_expiry, next_due, now, work_waiting, events_waiting: false })
+        Ok(Condemned { incarnations, lost, next_expiry, next_due, now, work_waiting, events_waiting })
     }
 
     async fn condemn_one(&self, incarnation: &Incarnation) -> Result<bool, BrokerError> {
@@ -90,16 +90,20 @@ impl RedisBroker {
 
     pub(super) async fn clean_up(&self, max: usize) -> Result<Pruned, BrokerError> {
         let keys = &self.keys;
-        let mut call = Call::new(&script::STALE, &[keys.burials(), keys.workers(), keys.jobs()]);
+        let mut call =
+            Call::new(&script::STALE, &[keys.burials(), keys.workers(), keys.jobs(), keys.workflow_untils()]);
         call.arg(self.now_override()).arg(max.min(MAX_BATCH_JOBS)).arg(MAX_BATCH_BYTES);
         let mut reply = self.commands.call(&call).await?;
         let dead = reply.pairs::<String, Vec<u8>>()?;
         let stale: Vec<String> = reply.take()?;
+        let over: Vec<String> = reply.take()?;
         let buried = self.bury(&dead, true).await?.into_iter().filter(|buried| *buried).count();
         let mut pruned = Pruned { dead: buried, ..Pruned::default() };
         for incarnation in stale.into_iter().map(Incarnation::from_stored) {
             pruned.workers += usize::from(self.forget_worker(&incarnation).await?);
         }
+        let over: Vec<_> = over.into_iter().filter_map(|id| WorkflowId::new(id).ok()).collect();
+        pruned.workflows = self.forget_workflows(&over).await?;
         pruned.results = self.expire_ends(max.min(MAX_BATCH_JOBS)).await?;
         Ok(pruned)
     }

@@ -23,6 +23,16 @@ pub(super) enum Status {
     SessionLost,
     /// What should be changed is not there (any more).
     NotHeld,
+    /// Something else has this id.
+    InUse,
+    /// Somebody else was faster.
+    Moved,
+    /// The workflow is halted.
+    Halted,
+    /// It is in no state for that.
+    Refused,
+    /// There is no such thing.
+    Unknown,
 }
 
 impl Status {
@@ -34,6 +44,11 @@ impl Status {
             b"gap" => Self::Gap,
             b"session-lost" => Self::SessionLost,
             b"not-held" => Self::NotHeld,
+            b"in-use" => Self::InUse,
+            b"moved" => Self::Moved,
+            b"halted" => Self::Halted,
+            b"refused" => Self::Refused,
+            b"unknown" => Self::Unknown,
             _ => return None,
         })
     }
@@ -49,7 +64,7 @@ pub(super) struct Reply {
 /// The most characters that a complaint repeats of an answer, which may be a record of a megabyte.
 const REPEATED: usize = 200;
 
-fn odd(detail: &dyn Display) -> BrokerError {
+pub(super) fn odd(detail: &dyn Display) -> BrokerError {
     BrokerError::Corrupt { what: "an answer", detail: detail.to_string().chars().take(REPEATED).collect() }
 }
 

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
+use celeriac_core::canvas::Policy;
 use celeriac_core::{
     DEFAULT_RESULT_TTL, Incarnation, JobId, Outcome, Priority, QueueName, Record, State, TaskName, Timestamp,
+    WorkflowId,
 };
 
 use super::places::{Places, Stored};
@@ -16,6 +18,7 @@ use super::script::{self, Call};
 use super::session::millis;
 use super::settle::{coarse, unique_of};
 use super::store::RedisBroker;
+use super::workflows::add_step;
 use crate::batch::MAX_BATCH_BYTES;
 use crate::control::{Purged, Revocation};
 use crate::error::BrokerError;
@@ -40,6 +43,13 @@ struct Unfinished<'a> {
 }
 
 impl Unfinished<'_> {
+    /// Whether it is a step of this workflow that waits, and no callback.
+    fn is_step_of(&self, workflow: &WorkflowId) -> bool {
+        let Stored::Readable(record) = &self.stored else { return false };
+        let step = record.options.step.as_ref().filter(|step| step.policy != Policy::Callback);
+        !record.state.is_terminal() && step.is_some_and(|step| step.workflow == *workflow)
+    }
+
     fn unreadable(&self) -> BrokerError {
         let detail =
             format!("{} cannot be read; revoke it again when a worker has come upon it and kept it aside", self.id);
@@ -102,7 +112,9 @@ impl RedisBroker {
                     stored => unfinished.push(Unfinished { id, head, stored }),
                 }
             }
-            for (job, letter) in unfinished.iter().zip(self.apply_revocation(&unfinished, by).await?.bytes()) {
+            for (job, letter) in
+                unfinished.iter().zip(self.apply_revocation(&unfinished, by, None).await?.unwrap_or_default().bytes())
+            {
                 match letter {
                     b'E' => drop(answers.insert(job.id, Revocation::Ended)),
                     b'T' => drop(answers.insert(job.id, Revocation::Told)),
@@ -120,42 +132,105 @@ impl RedisBroker {
         Ok(if self.read_result(id).await?.is_some() { Revocation::TooLate } else { Revocation::Unknown })
     }
 
-    /// Answers a letter for each job; none if a worker came between, so that all must be looked at again.
-    async fn apply_revocation(&self, unfinished: &[Unfinished<'_>], by: &str) -> Result<String, BrokerError> {
-        if unfinished.is_empty() {
-            return Ok(String::new());
+    /// Takes jobs of a halted workflow out that wait; `None` if it is not halted.
+    pub(super) async fn withdraw_jobs(
+        &self,
+        workflow: &WorkflowId,
+        ids: &[JobId],
+    ) -> Result<Option<usize>, BrokerError> {
+        let mut count = 0;
+        // Without jobs too, the answer says whether it is halted.
+        let chunks = if ids.is_empty() { vec![ids] } else { ids.chunks(RECORDS_READ).collect() };
+        for chunk in chunks {
+            let mut open = chunk.to_vec();
+            for _ in 0..MOST_LOOKS {
+                let names: Vec<String> = open.iter().map(ToString::to_string).collect();
+                let found = if names.is_empty() { Vec::new() } else { self.bytes_of(&names).await? };
+                let jobs = open.iter().zip(found).filter(|(_, bytes)| !bytes.is_empty()).map(|(id, bytes)| {
+                    Unfinished { id, head: bytes[..HEAD.min(bytes.len())].to_vec(), stored: Stored::decode(id, bytes) }
+                });
+                let unfinished: Vec<_> = jobs.filter(|job| job.is_step_of(workflow)).collect();
+                let Some(letters) = self.apply_revocation(&unfinished, "", Some(workflow)).await? else {
+                    return Ok(None);
+                };
+                count += letters.bytes().filter(|letter| *letter == b'E').count();
+                let all_changed = letters.is_empty() && !unfinished.is_empty();
+                let mut letters = letters.bytes();
+                open = unfinished
+                    .iter()
+                    .filter(|_| all_changed || letters.next() == Some(b'A'))
+                    .map(|job| job.id.clone())
+                    .collect();
+                if open.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(Some(count))
+    }
+
+    /// Answers a letter for each job; none if a worker came between, so that all must be looked at again. Or `None` if they were to be
+    /// withdrawn from a workflow that is not halted.
+    async fn apply_revocation(
+        &self,
+        unfinished: &[Unfinished<'_>],
+        by: &str,
+        withdraw: Option<&WorkflowId>,
+    ) -> Result<Option<String>, BrokerError> {
+        if unfinished.is_empty() && withdraw.is_none() {
+            return Ok(Some(String::new()));
         }
         let now = self.store_time().await?;
         let holders = self.holders().await?;
         let keys = &self.keys;
         let (mut queues, mut tasks, mut keeps) =
             (Places::<QueueName>::new(), Places::<TaskName>::new(), Keeps::default());
+        let mut workflows = Places::<WorkflowId>::new();
+        withdraw.iter().for_each(|workflow| {
+            workflows.of(workflow);
+        });
         let mut place = |stored: &Stored| match stored {
-            Stored::Readable(record) => (queues.of(&record.queue), tasks.of(&record.task), keeps.of(record)),
+            Stored::Readable(record) => {
+                let keep = if withdraw.is_some() { 0 } else { keeps.of(record) };
+                record.options.step.iter().for_each(|step| {
+                    workflows.of(&step.workflow);
+                });
+                (queues.of(&record.queue), tasks.of(&record.task), keep)
+            }
             Stored::Unreadable(queue) => (queues.of(queue), 0, 0),
         };
         let places: Vec<_> = unfinished.iter().map(|job| place(&job.stored)).collect();
         let mut list = vec![keys.jobs(), keys.scheduled(), keys.counts(), keys.ends(), keys.keeps(), keys.unique()];
         list.extend([keys.revoked(), keys.leases(), keys.lost(), keys.parked(), keys.unreadable()]);
+        list.extend([keys.workflow_events(), keys.workflow_untils()]);
         list.extend(holders.iter().flat_map(|holder| [keys.running(holder), keys.orders(holder)]));
         list.extend(tasks.names().iter().map(|task| keys.parked_of(task)));
         list.extend(keeps.0.iter().map(|keep| keys.ended(*keep)));
+        list.extend(workflows.names().iter().map(|workflow| keys.workflow(workflow)));
         let mut call = Call::new(&script::REVOKE, &list);
         call.arg(self.now_override()).arg(keys.finished()).arg(by).arg(ORDER_TTL_MS);
         call.arg(holders.len()).arg(queues.len()).arg(tasks.len()).arg(keeps.0.len());
+        call.arg(workflows.len()).arg(if withdraw.is_some() { "yes" } else { "no" });
         call.arg(holders.iter().map(Incarnation::as_str).collect::<Vec<_>>());
         call.arg(queues.names().iter().map(QueueName::as_str).collect::<Vec<_>>());
         call.arg(tasks.names().iter().map(TaskName::as_str).collect::<Vec<_>>());
         call.arg(&keeps.0);
+        call.arg(workflows.names().iter().map(WorkflowId::as_str).collect::<Vec<_>>());
         for (Unfinished { id, head, stored }, (queue, task, keep)) in unfinished.iter().zip(places) {
             let (unique, end) = match stored {
-                Stored::Readable(record) => (unique_of(record), revoked(record, by, now).encode()),
-                Stored::Unreadable(_) => ("", Vec::new()),
+                Stored::Readable(record) => (unique_of(record), Some((record, revoked(record, by, now)))),
+                Stored::Unreadable(_) => ("", None),
             };
-            call.arg(id.as_str()).arg(head.as_slice()).arg(queue).arg(task).arg(unique).arg(keep).arg(end);
+            call.arg(id.as_str()).arg(head.as_slice()).arg(queue).arg(task).arg(unique).arg(keep);
+            call.arg(end.as_ref().map(|(_, end)| end.encode()).unwrap_or_default());
+            add_end_of_step(&mut call, end.filter(|_| withdraw.is_none()), &workflows);
         }
         let mut reply = self.commands.call(&call).await?;
-        if reply.status() == Status::Again { Ok(String::new()) } else { reply.take() }
+        match reply.status() {
+            Status::Again => Ok(Some(String::new())),
+            Status::Refused => Ok(None),
+            _ => reply.take().map(Some),
+        }
     }
 
     /// Whoever may hold jobs: only those with a lease, and those that were condemned.
@@ -203,19 +278,23 @@ impl RedisBroker {
         }
         let ids = &ids[..self.how_many_fit(&ids).await?];
         let now = self.store_time().await?;
-        let mut keeps = Keeps::default();
+        let (mut keeps, mut workflows) = (Keeps::default(), Places::<WorkflowId>::new());
         let mut ends = Vec::with_capacity(ids.len());
         for (id, bytes) in ids.iter().zip(self.bytes_of(ids).await?) {
             let head = bytes[..HEAD.min(bytes.len())].to_vec();
             if bytes.is_empty() {
-                ends.push((id, head, String::new(), 0, Vec::new()));
+                ends.push((id, head, String::new(), 0, None));
                 continue;
             }
             ends.push(match Stored::decode(&job_id(id)?, bytes) {
                 Stored::Readable(record) => {
-                    (id, head, unique_of(&record).to_owned(), keeps.of(&record), revoked(&record, by, now).encode())
+                    record.options.step.iter().for_each(|step| {
+                        workflows.of(&step.workflow);
+                    });
+                    let (keep, end) = (keeps.of(&record), revoked(&record, by, now));
+                    (id, head, unique_of(&record).to_owned(), keep, Some((record, end)))
                 }
-                Stored::Unreadable(_) => (id, head, String::new(), 0, Vec::new()),
+                Stored::Unreadable(_) => (id, head, String::new(), 0, None),
             });
         }
         let mut list = vec![
@@ -226,12 +305,19 @@ impl RedisBroker {
             keys.unique(),
             keys.unreadable(),
             list.to_owned(),
+            keys.workflow_events(),
+            keys.workflow_untils(),
         ];
         list.extend(keeps.0.iter().map(|keep| keys.ended(*keep)));
+        list.extend(workflows.names().iter().map(|workflow| keys.workflow(workflow)));
         let mut call = Call::new(&script::PURGE, &list);
-        call.arg(self.now_override()).arg(keys.finished()).arg(queue.as_str()).arg(keeps.0.len()).arg(&keeps.0);
-        for (id, head, unique, keep, end) in ends {
-            call.arg(id).arg(head).arg(unique).arg(keep).arg(end);
+        call.arg(self.now_override()).arg(keys.finished()).arg(queue.as_str()).arg(keeps.0.len());
+        call.arg(workflows.len()).arg(&keeps.0);
+        call.arg(workflows.names().iter().map(WorkflowId::as_str).collect::<Vec<_>>());
+        for (id, head, unique, keep, end) in &ends {
+            call.arg(*id).arg(head.as_slice()).arg(unique).arg(*keep);
+            call.arg(end.as_ref().map(|(_, end)| end.encode()).unwrap_or_default());
+            add_end_of_step(&mut call, end.as_ref().map(|(record, end)| (record, end.clone())), &workflows);
         }
         self.commands.call(&call).await?.take().map(Some)
     }
@@ -259,6 +345,17 @@ impl RedisBroker {
         command.arg(self.keys.jobs()).arg(ids);
         let found: Vec<Option<Vec<u8>>> = read(self.commands.command(&command).await?)?;
         Ok(found.into_iter().map(Option::unwrap_or_default).collect())
+    }
+}
+
+/// Adds what becomes of the workflow whose step ends, if it is one.
+fn add_end_of_step(call: &mut Call, end: Option<(&Record, Outcome)>, workflows: &Places<WorkflowId>) {
+    match end.and_then(|(record, outcome)| Some((record.options.step.as_deref()?, outcome))) {
+        Some((step, outcome)) => {
+            call.arg(workflows.place(&step.workflow));
+            add_step(call, step, &step.end(&outcome), false, |_| 0);
+        }
+        None => drop(call.arg(0)),
     }
 }
 

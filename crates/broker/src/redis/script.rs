@@ -24,16 +24,20 @@ script!(HEARTBEAT, "heartbeat", ["clock", "guard", "queue", "held"]);
 script!(DEREGISTER, "deregister", ["clock", "guard", "queue", "held"]);
 script!(FETCH, "fetch", ["clock", "record", "guard", "queue", "held", "ready", "fetch"]);
 script!(SHELVE, "shelve", ["clock", "record", "guard", "queue", "held", "ready"]);
-script!(SETTLE, "settle", ["clock", "record", "guard", "queue", "held", "unique", "ends", "settle"]);
+script!(
+    SETTLE,
+    "settle",
+    ["clock", "record", "guard", "queue", "held", "ready", "unique", "ends", "workflow", "settle"]
+);
 script!(
     EXCHANGE,
     "exchange",
-    ["clock", "record", "guard", "queue", "held", "ready", "unique", "ends", "settle", "fetch"]
+    ["clock", "record", "guard", "queue", "held", "ready", "unique", "ends", "workflow", "settle", "fetch"]
 );
 script!(DUE, "due", ["clock", "queue"]);
 script!(PROMOTE, "promote", ["clock", "record", "queue", "ready"]);
 script!(RELEASE, "release", ["clock", "record", "queue", "ready"]);
-script!(RETRY_DEAD, "retry_dead", ["clock", "record", "queue", "ready", "unique"]);
+script!(RETRY_DEAD, "retry_dead", ["clock", "record", "queue", "ready", "unique", "workflow"]);
 script!(EXPIRED, "expired", ["clock", "guard", "queue"]);
 script!(CONDEMN, "condemn", ["clock", "guard"]);
 script!(HELD, "held", ["queue", "held"]);
@@ -46,13 +50,24 @@ script!(PAUSE, "pause", ["queue"]);
 script!(WAKE, "wake", ["queue"]);
 script!(SURVEY, "survey", ["clock", "record", "queue"]);
 script!(NOTE, "note", ["clock"]);
-script!(REVOKE, "revoke", ["clock", "record", "guard", "queue", "ready", "unique", "ends"]);
-script!(PURGE, "purge", ["clock", "record", "queue", "ready", "unique", "ends"]);
+script!(REVOKE, "revoke", ["clock", "record", "guard", "queue", "ready", "unique", "ends", "workflow"]);
+script!(PURGE, "purge", ["clock", "record", "queue", "ready", "unique", "ends", "workflow"]);
 script!(PUT_SCHEDULES, "put_schedules", ["clock", "schedule"]);
 script!(REMOVE_SCHEDULES, "remove_schedules", ["clock", "schedule"]);
 script!(PAUSE_SCHEDULE, "pause_schedule", ["clock", "schedule"]);
 script!(DUE_SCHEDULES, "due_schedules", ["clock", "queue"]);
 script!(FIRE, "fire", ["clock", "record", "queue", "ready", "unique", "ends", "schedule"]);
+script!(PUT_WORKFLOW, "put_workflow", ["clock", "record", "queue", "ready", "workflow"]);
+script!(PUT_WAITING, "put_waiting", []);
+script!(START_WORKFLOW, "start_workflow", ["clock", "record", "queue", "ready", "workflow"]);
+script!(ADVANCE, "advance", ["clock", "record", "queue", "ready", "workflow"]);
+script!(FAIL_STEP, "fail_step", ["clock", "record", "queue", "ready", "workflow"]);
+script!(TAKE_EVENTS, "take_events", ["clock"]);
+script!(FINISH_EVENT, "finish_event", []);
+script!(STEP_ENDS, "step_ends", []);
+script!(FINISH_WORKFLOW, "finish_workflow", ["clock", "record", "queue", "ready", "ends", "workflow"]);
+script!(REVOKE_WORKFLOW, "revoke_workflow", ["clock", "record", "queue", "ready", "workflow"]);
+script!(FORGET_WORKFLOWS, "forget_workflows", ["clock"]);
 script!(PROBE, "probe", []);
 script!(TALLY, "tally", ["clock", "record", "queue", "held"]);
 

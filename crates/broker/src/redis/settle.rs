@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use celeriac_core::{Fence, JobId, Outcome, QueueName, Record, TaskName, Transition};
+use celeriac_core::canvas::{Next, StepLink};
+use celeriac_core::{Fence, JobId, Outcome, QueueName, Record, TaskName, Transition, WorkflowId};
 
 use super::keys::Keys;
 use super::places::Places;
 use super::script::{self, Call};
 use super::session::millis;
 use super::store::RedisBroker;
+use super::workflows::add_step;
 use crate::batch::MAX_BATCH_JOBS;
 use crate::delivery::{Settled, Settlement};
 use crate::error::BrokerError;
@@ -58,6 +60,7 @@ pub(super) struct Ways {
     queues: Places<QueueName>,
     tasks: Places<TaskName>,
     keeps: Vec<u64>,
+    workflows: Places<WorkflowId>,
     runs: Vec<Run>,
     /// The places of the settlements that are sent.
     order: Vec<usize>,
@@ -73,7 +76,15 @@ impl Ways {
             return Err(BrokerError::Invalid(text));
         }
         let (queues, tasks, keeps) = (Places::new(), Places::new(), Vec::new());
-        let mut ways = Self { queues, tasks, keeps, runs: Vec::new(), order: Vec::new(), settlements: count };
+        let mut ways = Self {
+            queues,
+            tasks,
+            keeps,
+            workflows: Places::new(),
+            runs: Vec::new(),
+            order: Vec::new(),
+            settlements: count,
+        };
         // Of two for one job the newer hand-out is meant; with the same token, the first.
         let mut newest: HashMap<&JobId, Fence> = HashMap::with_capacity(count);
         for settlement in settlements {
@@ -108,12 +119,14 @@ impl Ways {
             Transition::Finish { keep, unique: None, step: None, .. } => {
                 return Ok(self.keep(*keep).map_or(Way::Remove, Way::Keep));
             }
-            Transition::Finish { keep, .. } => {
+            Transition::Finish { keep, step, .. } => {
                 self.keep(*keep);
+                self.note_step(step.as_deref());
                 return Ok(Way::Write);
             }
             Transition::DeadLetter { record, keep, .. } => {
                 self.keep(*keep);
+                self.note_step(record.options.step.as_deref());
                 record
             }
             Transition::Park { record } => {
@@ -125,6 +138,15 @@ impl Ways {
         };
         self.queues.of(&record.queue);
         Ok(Way::Write)
+    }
+
+    /// Notes the workflow of a step, and the queues of those that may begin behind it.
+    fn note_step(&mut self, step: Option<&StepLink>) {
+        let Some(step) = step else { return };
+        self.workflows.of(&step.workflow);
+        for Next(_, queue) in &step.next {
+            self.queues.of(queue);
+        }
     }
 
     /// The place of a time to keep ends; `None` if it is no time.
@@ -143,16 +165,17 @@ impl Ways {
     /// Adds the keys from the seventh on.
     pub(super) fn add_keys(&self, list: &mut Vec<String>, keys: &Keys) {
         list.extend([keys.lost(), keys.dead(), keys.parked(), keys.ends(), keys.keeps(), keys.burials()]);
-        list.extend([keys.unique(), keys.revoked(), keys.queues()]);
+        list.extend([keys.unique(), keys.revoked(), keys.queues(), keys.workflow_events(), keys.workflow_untils()]);
         list.extend(self.queues.names().iter().flat_map(|queue| keys.lists(queue)));
         list.extend(self.tasks.names().iter().map(|task| keys.parked_of(task)));
         list.extend(self.keeps.iter().map(|keep| keys.ended(*keep)));
+        list.extend(self.workflows.names().iter().map(|workflow| keys.workflow(workflow)));
     }
 
     /// Adds the arguments of the settlements.
     pub(super) fn add_arguments(&self, call: &mut Call, settlements: &[Settlement], keys: &Keys) {
         call.arg(keys.finished()).arg(self.queues.len()).arg(self.tasks.len()).arg(self.keeps.len());
-        call.arg(self.runs.len()).arg(self.order.len());
+        call.arg(self.workflows.len()).arg(self.runs.len()).arg(self.order.len());
         self.queues.names().iter().for_each(|queue| {
             call.arg(queue.as_str());
         });
@@ -160,6 +183,9 @@ impl Ways {
             call.arg(task.as_str());
         });
         call.arg(&self.keeps);
+        self.workflows.names().iter().for_each(|workflow| {
+            call.arg(workflow.as_str());
+        });
         for run in &self.runs {
             call.arg(run.fence.get());
             match run.way {
@@ -186,6 +212,7 @@ impl Ways {
             Transition::Finish { outcome, keep, unique, step } if unique.is_some() || step.is_some() => {
                 call.arg("finish").arg(unique.as_ref().map_or("", |unique| unique.as_str()));
                 self.add_end(call, outcome, *keep);
+                self.add_step(call, step.as_deref(), outcome);
             }
             Transition::Retry { record, delay } => {
                 call.arg("retry").arg(self.queues.place(&record.queue)).arg(millis(*delay)).arg(to_store(record));
@@ -194,6 +221,7 @@ impl Ways {
                 call.arg("dead").arg(self.queues.place(&record.queue)).arg(to_store(record)).arg(millis(*retention));
                 call.arg(unique_of(record));
                 self.add_end(call, outcome, *keep);
+                self.add_step(call, record.options.step.as_deref(), outcome);
             }
             Transition::Requeue { record } => {
                 call.arg("requeue").arg(self.queues.place(&record.queue)).arg(to_store(record));
@@ -214,6 +242,16 @@ impl Ways {
         if place > 0 {
             call.arg(outcome.encode());
         }
+    }
+
+    /// Adds the place of the workflow, and the end of the step if there is one.
+    fn add_step(&self, call: &mut Call, step: Option<&StepLink>, outcome: &Outcome) {
+        let Some(step) = step else {
+            call.arg(0);
+            return;
+        };
+        call.arg(self.workflows.place(&step.workflow));
+        add_step(call, step, &step.end(outcome), true, |queue| self.queues.place(queue));
     }
 
     /// The place of a time that was noted, counted from 1; 0 if it is no time.

@@ -4,8 +4,9 @@ use celeriac_broker::conformance::{
     death, delayed, firing_at, given, job, job_of, parking, retry, revocation, schedule_entry, seconds, success,
     success_kept, task_name, with_payload,
 };
-use celeriac_broker::{Fired, Note, Revocation};
-use celeriac_core::{JobId, Record, State};
+use celeriac_broker::{Fired, NewWorkflow, Note, Revocation, Submitted};
+use celeriac_core::canvas::{Limits, compile};
+use celeriac_core::{JobId, Outcome, Record, State, WorkflowId};
 
 use crate::support::Scene;
 
@@ -81,6 +82,7 @@ async fn live(scene: &Scene, met: &mut Vec<String>) {
     compare(scene, met).await;
     control(scene, met).await;
     schedules(scene, met).await;
+    workflow(scene, met).await;
     let wait = scene.broker.wait_for_work(&worker.session, &[], seconds(30));
     drop(tokio::time::timeout(std::time::Duration::from_millis(10), wait).await);
 
@@ -112,6 +114,42 @@ async fn schedules(scene: &Scene, met: &mut Vec<String>) {
     scene.broker.pause_schedule(&name, true).await.unwrap();
     compare(scene, met).await;
     assert_eq!(scene.broker.remove_schedules(&[name], None).await.unwrap(), [true]);
+}
+
+/// A chain of two runs from end to end, and is forgotten.
+async fn workflow(scene: &Scene, met: &mut Vec<String>) {
+    let worker = scene.worker().await.unwrap();
+    let spec = r#"{"chain": [{"task": "one", "queue": "w"}, {"task": "two", "queue": "w"}]}"#;
+    let id = WorkflowId::new("chain").unwrap();
+    let plan = compile(&spec.parse().unwrap(), &id, &Limits::default()).unwrap();
+    let node = |index| plan.node(index).unwrap();
+    let new = NewWorkflow {
+        id: id.clone(),
+        token: "token".into(),
+        spec: spec.into(),
+        version: 1,
+        nodes: 2,
+        waiting: vec![node(1).waiting().unwrap()],
+        roots: vec![node(0).record(b"{}".to_vec()).unwrap()],
+        begins: true,
+    };
+    assert_eq!(scene.broker.put_workflow(&new).await.unwrap(), Submitted::Done);
+    compare(scene, met).await;
+    for step in ["chain:chain/0", "chain:chain/1"] {
+        let delivery = worker.fetch_one("w").await.unwrap();
+        assert_eq!(delivery.record.id.as_str(), step);
+        worker.settle_one(&delivery, success_kept(&delivery, scene.now(), seconds(60))).await.unwrap();
+    }
+    compare(scene, met).await;
+    let events = scene.broker.take_events(10, seconds(30)).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.node).collect::<Vec<_>>(), [1]);
+    scene.broker.finish_event(&events[0]).await.unwrap();
+    let end = Outcome::of_waiting(&new.roots[0], State::Succeeded, "test", "", scene.now());
+    assert!(scene.broker.finish_workflow(&id, &end, seconds(60), seconds(1)).await.unwrap());
+    compare(scene, met).await;
+    scene.advance(seconds(1));
+    assert_eq!(scene.broker.prune(10).await.unwrap().workflows, 1);
+    scene.broker.deregister(&worker.session).await.unwrap();
 }
 
 /// What people order: unique keys, priorities, revocations of what waits and of what runs.

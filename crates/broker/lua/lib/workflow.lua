@@ -1,0 +1,182 @@
+-- How workflows move on. `store` has the keys that a step touches when it begins: jobs, queues, ends, dead, burials, counts, events, untils.
+-- The hash of a workflow has its fields in words, and for each node, by its index: e, its end (a letter, small while followers are still to
+-- be dealt with, then its value); c, how many of those it waits for have ended; a, how many of its followers were dealt with; w, its job
+-- while it waits for one step (id, gap, record without stamps, with spaces).
+
+-- The node of the event that asks for a look at all nodes.
+local REVIEW = 4294967294
+
+-- Leaves an event; one that is there is due anew. Padded, so that events of one instant are in order.
+local function leave_event(events, workflow, node, now)
+  redis.call('ZADD', events, whole(now), workflow .. string.format(' %010.0f', node))
+end
+
+-- Whether what waits for a node with this kept end may begin.
+local function lets_go_on(kept)
+  return kept and string.find(kept, '^[SsEe]') ~= nil
+end
+
+-- The queue that a record names.
+local function queue_of(record)
+  local first = SHORTEST + 1 + string.byte(record, 21)
+  local length = string.byte(record, 22)
+  return length == 0 and 'default' or string.sub(record, first, first + length - 1)
+end
+
+-- Forgets that a step has ended without success; when it was the last such end of a halted workflow, that goes on.
+local function forget_failure(store, flow, workflow, node, callback, now)
+  local state = redis.call('HMGET', flow, 'e' .. node, 'halted', 'by', 'bad')
+  if not state[1] or lets_go_on(state[1]) or state[3] then
+    return
+  end
+  redis.call('HDEL', flow, 'e' .. node)
+  if callback then
+    return
+  end
+  local left = math.max((tonumber(state[4]) or 0) - 1, 0)
+  redis.call('HSET', flow, 'bad', left)
+  if left == 0 and state[2] then
+    redis.call('HDEL', flow, 'halted', 'ended')
+    redis.call('HDEL', store.ends, workflow)
+    redis.call('ZREM', store.untils, workflow)
+    leave_event(store.events, workflow, REVIEW, now)
+  end
+end
+
+-- Enqueues the job of a step. `lists` is the place before the first list of its queue, `name` that queue. Answers D (done), B (it has ended,
+-- or its job is there), H (halted) or U (no such workflow).
+local function begin_step(store, flow, workflow, step, name, lists, now)
+  local node, id = step.node, step.id
+  local state = redis.call('HMGET', flow, 'made', 'e' .. node, 'halted', 'by')
+  if not state[1] then
+    return 'U'
+  elseif state[2] and (lets_go_on(state[2]) or not step.again) then
+    return 'B'
+  elseif state[4] or (state[3] and not step.again and not step.callback) then
+    return 'H'
+  end
+  local old = redis.call('HGET', store.jobs, id)
+  local letter = old and string.sub(old, 14, 14)
+  if old and letter ~= 'D' and letter ~= 'R' then
+    return 'B'
+  end
+  if step.again then
+    forget_failure(store, flow, workflow, node, step.callback, now)
+  end
+  local stamped = stamp(now)
+  local record = stamped .. stamped .. step.record
+  redis.call('HDEL', store.ends, id)
+  redis.call('HDEL', flow, 'w' .. node)
+  redis.call('HSETNX', store.queues, name, '0')
+  if letter == 'R' then
+    -- Its id still stands in the list, and stands for the new job from now on.
+    if is_suspect(old) then
+      record = string.sub(record, 1, 14) .. string.char(string.byte(record, 15) + 16) .. string.sub(record, 16)
+    end
+    redis.call('HINCRBY', store.counts, 'gone:' .. queue_of(old), -1)
+    redis.call('HSET', store.jobs, id, record)
+  else
+    if letter == 'D' then
+      redis.call('ZREM', store.dead, id)
+      redis.call('ZREM', store.burials, id)
+      redis.call('HINCRBY', store.counts, 'dead:' .. queue_of(old), -1)
+    end
+    put_ready(store.queues, name, store.jobs, id, record, lists)
+  end
+  wake(KEYS[lists + WAKE])
+  return 'D'
+end
+
+-- Begins a step that has waited for one other, whose value is given; says whether its job was there.
+local function begin_waiting(store, flow, workflow, node, value, name, lists, now)
+  local waiting = redis.call('HGET', flow, 'w' .. node)
+  local id, gap, first = string.match(waiting or '', '^(%S+) (%d*) ()')
+  if not id then
+    return false
+  end
+  local record = string.sub(waiting, first)
+  if gap ~= '' then
+    record = string.sub(record, 1, tonumber(gap)) .. value .. string.sub(record, tonumber(gap) + 1)
+  end
+  begin_step(store, flow, workflow, {node = node, id = id, record = record}, name, lists, now)
+  return true
+end
+
+-- Counts an end for a node that waits for several.
+local function count_for(store, flow, workflow, node, need, now)
+  if redis.call('HINCRBY', flow, 'c' .. node, 1) >= need then
+    leave_event(store.events, workflow, node, now)
+  end
+end
+
+-- Keeps the end of a step and lets go on what waits for it. `step.flags` has f (a failure of the workflow), h (which halts it), i (followers
+-- are dealt with here), l (the last of the workflow) and k (a callback); `step.next` and `step.counts` say what waits for it.
+local function end_step(store, flow, workflow, step, now)
+  local node, letter, flags = step.node, step.letter, step.flags
+  local state = redis.call('HMGET', flow, 'made', 'e' .. node, 'halted', 'bad')
+  local old, halted = state[2], state[3]
+  if not state[1] or lets_go_on(old) then
+    return
+  end
+  local function is(flag)
+    return string.find(flags, flag, 1, true) ~= nil
+  end
+  if not lets_go_on(letter) then
+    if is('f') and not old then
+      redis.call('HINCRBY', flow, 'bad', 1)
+    end
+    redis.call('HSET', flow, 'e' .. node, letter .. step.value)
+    if is('h') then
+      redis.call('HSET', flow, 'halted', '1')
+    end
+    if not is('k') then
+      leave_event(store.events, workflow, node, now)
+    end
+    return
+  end
+  if old and not is('k') then
+    redis.call('HSET', flow, 'bad', math.max((tonumber(state[4]) or 0) - 1, 0))
+  end
+  local pending = halted or not is('i')
+  redis.call('HSET', flow, 'e' .. node, (pending and string.lower(letter) or letter) .. step.value)
+  if halted then
+    return
+  elseif pending then
+    leave_event(store.events, workflow, node, now)
+    return
+  end
+  for _, follower in ipairs(step.next) do
+    if not begin_waiting(store, flow, workflow, follower.node, step.value, follower.name, follower.lists, now) then
+      leave_event(store.events, workflow, follower.node, now)
+    end
+  end
+  for _, follower in ipairs(step.counts) do
+    count_for(store, flow, workflow, follower.node, follower.need, now)
+  end
+  if is('l') then
+    leave_event(store.events, workflow, node, now)
+  end
+end
+
+-- Reads the end of a step from the arguments: `take` answers the next one, `lists` the place before the lists of a queue by its place, `names`
+-- its name.
+local function read_step(take, lists, names)
+  local step = {node = take(), letter = take(), value = take(), flags = take(), next = {}, counts = {}}
+  for at = 1, tonumber(take()) do
+    local node, queue = take(), tonumber(take())
+    step.next[at] = {node = node, name = names(queue), lists = lists(queue)}
+  end
+  for at = 1, tonumber(take()) do
+    step.counts[at] = {node = take(), need = tonumber(take())}
+  end
+  return step
+end
+
+-- Fails with WRONGTYPE, before anything is written, if a key is of another kind.
+local function check_workflows(store, first_flow, last_flow)
+  redis.call('ZCARD', store.events)
+  redis.call('ZCARD', store.untils)
+  for at = first_flow, last_flow do
+    redis.call('HLEN', KEYS[at])
+  end
+end

@@ -1,0 +1,23 @@
+-- PURPOSE: begins a workflow that was stored in several calls.
+-- PRECONDITION: it is there and has not begun; else nothing happens.
+-- KEYS: 1 workflow, 2 untils, 3 events.
+-- ARGV: 1 override, 2 id.
+-- RETURNS: {done} or {unknown}.
+local workflow = KEYS[1]
+local untils = KEYS[2]
+local events = KEYS[3]
+local override = ARGV[1]
+local id = ARGV[2]
+local ROOT = 4294967295
+
+check_workflows({untils = untils, events = events}, 1, 1)
+local begun = redis.call('HGET', workflow, 'begun')
+if not begun then
+  return {'unknown'}
+end
+if begun == '0' then
+  redis.call('HSET', workflow, 'begun', '1')
+  redis.call('ZREM', untils, id)
+  leave_event(events, id, ROOT, clock(override))
+end
+return {'done'}
