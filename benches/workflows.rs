@@ -207,8 +207,7 @@ async fn main() -> Result<()> {
     let members = arguments.iter().position(|argument| argument == "--members");
     let members = members.and_then(|at| arguments.get(at + 1)).map_or(Ok(20_000), |text| text.parse())?;
     let server = RedisServer::start(&RedisOptions::default());
-    let mut connection =
-        redis::Client::open(server.url().expose())?.get_multiplexed_async_connection().await?;
+    let mut connection = redis::Client::open(server.url().expose())?.get_multiplexed_async_connection().await?;
     let bench = Bench::start(&server.url().expose(), 32).await?;
     let ping = connection.clone();
     chains(&bench, "Redis", || {

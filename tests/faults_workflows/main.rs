@@ -207,8 +207,7 @@ async fn storm(crew: &mut Crew, broker: &Arc<dyn Broker>, seed: u8) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for case in &cases {
-        let evaluation =
-            if case.plan.when_dead() == WhenDead::Continue { &case.expected } else { &case.mended };
+        let evaluation = if case.plan.when_dead() == WhenDead::Continue { &case.expected } else { &case.mended };
         case.compare(&case.ends(broker.as_ref()).await, evaluation, true);
     }
     println!(

@@ -66,19 +66,21 @@ pub async fn retry(broker: &dyn Broker, id: &WorkflowId, step: Option<&str>) -> 
             step.map_or_else(|| format!("workflow {id}"), |name| format!("step {name}")),
         ));
     }
+    // The failure handler comes first: it is told what has failed, as long as that is known.
+    let (handler, steps): (Vec<u32>, Vec<u32>) = bad.into_iter().partition(|node| plan.on_failure() == Some(*node));
     let mut retried = 0;
-    for page in bad.chunks(MAX_STEPS) {
+    for page in handler.chunks(MAX_STEPS).chain(steps.chunks(MAX_STEPS)) {
         retried += persist(|| flow.retry(page)).await?;
     }
     Ok(retried)
 }
 
 impl Flow<'_> {
-    /// The nodes that have ended without success. The failure handler comes first: it is told what has failed before that is retried.
+    /// The nodes that have ended without success.
     async fn failed(self) -> Result<Vec<u32>, BrokerError> {
         let marks = self.marks().await?;
         let is_bad = |node: &u32| marks.get(*node).is_some_and(|mark| !mark.kind.lets_go_on());
-        Ok((0..self.plan.len() as u32).rev().filter(is_bad).collect())
+        Ok((0..self.plan.len() as u32).filter(is_bad).collect())
     }
 
     /// Lets these begin anew. Answers how many there were.

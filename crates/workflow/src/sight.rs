@@ -175,7 +175,12 @@ pub async fn sight(broker: &dyn Broker, id: &WorkflowId) -> Result<Option<Sight>
     for node in plan.nodes() {
         let mut sight = NodeSight::new(node, state(node, &marks, status));
         match node.id().filter(|_| detailed && sight.state != NodeState::Waiting) {
-            Some(id) => sight.look_at(broker.job(&id).await?),
+            Some(id) => match broker.job(&id).await? {
+                Some(job) => sight.look_at(job),
+                // Its job was taken back before it began.
+                None if sight.state == NodeState::Begun && is_over(status) => sight.state = NodeState::GivenUp,
+                None => {}
+            },
             None if sight.state.is_failure() => sight.error = flow.error(node).await?,
             None => {}
         }
@@ -184,9 +189,14 @@ pub async fn sight(broker: &dyn Broker, id: &WorkflowId) -> Result<Option<Sight>
     Ok(Some(Sight { view, status, plan: Arc::new(plan), nodes, detailed }))
 }
 
+/// Whether nothing begins any more.
+fn is_over(status: Status) -> bool {
+    matches!(status, Status::Failed | Status::Revoked)
+}
+
 /// Where a node is, as far as ends tell.
 fn state(node: Node<'_>, marks: &Marks, status: Status) -> NodeState {
-    let is_over = matches!(status, Status::Failed | Status::Revoked);
+    let is_over = is_over(status);
     match marks.get(node.index()).map(|mark| mark.kind) {
         Some(EndKind::Succeeded) => NodeState::Succeeded,
         Some(EndKind::Error) => NodeState::Failed,
@@ -225,8 +235,7 @@ impl NodeSight {
     }
 
     /// Adds what the job tells. One that has ended only lately may tell more than the ends did.
-    fn look_at(&mut self, job: Option<JobView>) {
-        let Some(job) = job else { return };
+    fn look_at(&mut self, job: JobView) {
         if self.state == NodeState::Begun {
             self.state = match job.state {
                 State::Running => NodeState::Running,

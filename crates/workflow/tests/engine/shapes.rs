@@ -1,0 +1,179 @@
+//! Chains, groups, chords and graphs, in which nothing fails.
+
+use celeriac_core::State;
+use celeriac_core::canvas::{Canvas, Graph, Takes, Workflow};
+use celeriac_testkit::random_result;
+use celeriac_workflow::{SubmitError, submit};
+
+use crate::stage::{Stage, expected, ok, on_each_store, raw, w};
+
+/// Runs a workflow and expects what an evaluation in one thread says.
+async fn is_like_an_evaluation(mut stage: Stage, workflow: Workflow) -> Stage {
+    let plan = stage.submit(&workflow).await;
+    stage.run_all().await;
+    let expected = expected(&workflow, |task, args| Ok(random_result(task, args)));
+    stage.assert_like(&expected, &plan).await;
+    let (state, result, error) = stage.end().await;
+    assert_eq!((state, error), (State::Succeeded, None));
+    assert_eq!(result.as_deref(), expected.result(&plan));
+    assert!(stage.times().values().all(|times| *times == 1), "{:?}", stage.times());
+    assert_eq!(stage.times().len(), plan.steps() + usize::from(plan.on_success().is_some()));
+    assert!(stage.view().await.ended_at.is_some());
+    stage
+}
+
+fn group(name: &str, count: usize) -> Canvas {
+    Canvas::group((0..count).map(|at| Canvas::step(name).args(raw(&format!("[{at}]")))))
+}
+
+async fn a_chain_hands_results_on(stage: Stage) {
+    let chain = Canvas::step("a").then(Canvas::step("b").queue("q")).then(Canvas::step("c").args(raw("[7]")));
+    let stage = is_like_an_evaluation(stage, Workflow::new(chain)).await;
+    assert_eq!(stage.ran.len(), 3);
+    assert!(stage.given("chain/2").ends_with(",7]"), "{}", stage.given("chain/2"));
+}
+
+async fn a_chord_in_a_chord_in_a_chain_takes_lists_in_their_order(mut stage: Stage) {
+    let inner = group("one", 3).join(Canvas::step("inner"));
+    let outer = Canvas::group([inner, group("two", 2).join(Canvas::step("inner"))]).join(Canvas::step("outer"));
+    let chain = Canvas::step("first").feeds_nothing().then(outer).then(Canvas::step("last"));
+    let workflow = Workflow::new(chain);
+    stage.submit(&workflow).await;
+    // The last of a group ends first.
+    let mut left = 100;
+    stage
+        .run_in(1, |task, args| {
+            left -= 1;
+            ok(&format!("\"{task} {left} {}\"", args.replace('"', "'")))
+        })
+        .await;
+    assert_eq!(stage.given("chain/1/0/body"), "[[\"one 98 [0]\",\"one 97 [1]\",\"one 96 [2]\"]]");
+    assert_eq!(stage.end().await.0, State::Succeeded);
+    drop(stage);
+    is_like_an_evaluation(Stage::redis().await, workflow).await;
+}
+
+async fn a_group_behind_a_group_takes_the_whole_list(stage: Stage) {
+    let workflow = Workflow::new(group("a", 5).then(group("b", 3)).then(group("c", 20)).then(Canvas::step("d")));
+    is_like_an_evaluation(stage, workflow).await;
+}
+
+async fn an_empty_group_is_an_empty_list_wherever_it_stands(stage: Stage) {
+    let first = Canvas::group([] as [Canvas; 0]).then(Canvas::step("a"));
+    let later = Canvas::step("b").then(Canvas::group([] as [Canvas; 0])).then(Canvas::step("c"));
+    let chord = Canvas::group([] as [Canvas; 0]).join(Canvas::step("d"));
+    let last = Canvas::step("e").then(Canvas::group([] as [Canvas; 0]));
+    let stage = is_like_an_evaluation(stage, Workflow::new(Canvas::group([first, later, chord, last]))).await;
+    assert_eq!(stage.given("group/0/1"), "[[]]");
+    assert_eq!(stage.given("group/2/body"), "[[]]");
+}
+
+async fn a_graph_hands_results_on_by_name(stage: Stage) {
+    let graph = Graph::new()
+        .part("users", Canvas::step("users"))
+        .part("days", group("day", 3))
+        .part_after("report", ["users", "days"], Canvas::step("report").takes(Takes::Results))
+        .part_after("audit", ["days"], Canvas::step("audit").takes(Takes::Result))
+        .part_after("both", ["report", "audit"], group("both", 2).takes(Takes::List));
+    let workflow = Workflow::new(graph).on_success_taking(Takes::Arguments, Canvas::step("done"));
+    is_like_an_evaluation(stage, workflow).await;
+}
+
+async fn one_step_before_2_000_and_one_behind_them(stage: Stage) {
+    let workflow = Workflow::new(Canvas::step("first").then(group("member", 2_000)).then(Canvas::step("last")));
+    is_like_an_evaluation(stage, workflow).await;
+}
+
+async fn groups_of_600_behind_a_join_begin_though_it_is_told_in_pieces(stage: Stage) {
+    // Each of the second group waits for the join and for a step, so what is told first must not wait for the join's own end.
+    let mut graph = Graph::new().part("many", group("a", 20)).part("x", Canvas::step("x"));
+    for at in 0..600 {
+        graph = graph.part_after(format!("y{at}"), ["many", "x"], Canvas::step("y").takes(Takes::Nothing));
+    }
+    is_like_an_evaluation(stage, Workflow::new(graph)).await;
+}
+
+async fn a_large_result_is_handed_on(mut stage: Stage) {
+    let workflow = Workflow::new(Canvas::step("large").then(Canvas::step("next")).then(Canvas::step("small")));
+    stage.submit(&workflow).await;
+    let large = format!("\"{}\"", "x".repeat(200_000));
+    stage.run(|task, _| ok(if task.as_str() == "large" { &large } else { "1" })).await;
+    assert_eq!(stage.given("chain/1"), format!("[{large}]"));
+    assert_eq!(stage.end().await, (State::Succeeded, Some("1".to_owned()), None));
+}
+
+async fn a_result_that_is_too_large_for_a_workflow_is_left_out(mut stage: Stage) {
+    stage.submit(&Workflow::new(group("large", 3))).await;
+    let large = format!("\"{}\"", "x".repeat(400_000));
+    stage.run(|_, _| ok(&large)).await;
+    assert_eq!(stage.end().await, (State::Succeeded, None, None));
+}
+
+async fn an_id_is_used_once_and_a_bad_workflow_stores_nothing(stage: Stage) {
+    let workflow = Workflow::new(Canvas::step("a"));
+    stage.submit(&workflow).await;
+    let again = submit(stage.broker.as_ref(), &workflow, &w(), |_| None).await;
+    assert!(matches!(again, Err(SubmitError::InUse(id)) if id == w()));
+    let bad = Workflow::new(Canvas::step("a b"));
+    let other = "other".parse().unwrap();
+    let refused = submit(stage.broker.as_ref(), &bad, &other, |_| None).await;
+    assert!(matches!(refused, Err(SubmitError::Spec(_))));
+    assert_eq!(stage.broker.workflow(&other).await.unwrap(), None);
+}
+
+async fn the_queues_of_tasks_are_stored_with_the_workflow(stage: Stage) {
+    let workflow = Workflow::new(Canvas::step("a").then(Canvas::step("b")).then(Canvas::step("c").queue("q")));
+    let queue_of = |task: &celeriac_core::TaskName| (task.as_str() == "b").then(|| "q".parse().unwrap());
+    submit(stage.broker.as_ref(), &workflow, &w(), queue_of).await.unwrap();
+    let spec = stage.broker.workflow_spec(&w()).await.unwrap().unwrap();
+    assert_eq!(spec, r#"{"chain":[{"task":"a"},{"task":"b","queue":"q"},{"task":"c","queue":"q"}]}"#);
+    let first = stage.fetch_step("chain/0").await;
+    stage.settle_one(first, celeriac_core::Ending::Succeeded(raw("1"))).await;
+    assert_eq!(stage.fetch_step("chain/1").await.record.queue.as_str(), "q");
+}
+
+async fn two_conductors_at_once_do_everything_once(mut stage: Stage) {
+    let workflow = Workflow::new(group("a", 700).then(group("b", 700)).then(Canvas::step("c")));
+    let plan = stage.submit(&workflow).await;
+    let others = [(); 3].map(|()| celeriac_workflow::Conductor::new(std::sync::Arc::clone(&stage.broker)));
+    let mut ran = 0;
+    loop {
+        loop {
+            let [one, two, three] = &others;
+            let (one, two, three) = tokio::join!(one.conduct(1), two.conduct(1), three.conduct(7));
+            if one.unwrap() + two.unwrap() + three.unwrap() == 0 {
+                break;
+            }
+        }
+        let jobs = stage.fetch(300).await;
+        if jobs.is_empty() {
+            break;
+        }
+        ran += jobs.len();
+        let ends = jobs.into_iter().map(|job| {
+            let args = String::from_utf8(job.record.payload.clone()).unwrap();
+            let result = random_result(&job.record.task, &args);
+            (job, celeriac_core::Ending::Succeeded(result))
+        });
+        stage.settle(ends.collect()).await;
+    }
+    assert_eq!(ran, plan.steps());
+    stage.assert_like(&expected(&workflow, |task, args| Ok(random_result(task, args))), &plan).await;
+    stage.run_all().await;
+    assert_eq!(stage.end().await.0, State::Succeeded);
+}
+
+on_each_store!(
+    a_chain_hands_results_on,
+    a_chord_in_a_chord_in_a_chain_takes_lists_in_their_order,
+    a_group_behind_a_group_takes_the_whole_list,
+    an_empty_group_is_an_empty_list_wherever_it_stands,
+    a_graph_hands_results_on_by_name,
+    one_step_before_2_000_and_one_behind_them,
+    groups_of_600_behind_a_join_begin_though_it_is_told_in_pieces,
+    a_large_result_is_handed_on,
+    a_result_that_is_too_large_for_a_workflow_is_left_out,
+    an_id_is_used_once_and_a_bad_workflow_stores_nothing,
+    the_queues_of_tasks_are_stored_with_the_workflow,
+    two_conductors_at_once_do_everything_once,
+);
