@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use celeriac_broker::Delivery;
-use celeriac_core::{Fence, Headers, JobId, JobOptions, Progress, QueueName, TaskName, Timestamp};
+use celeriac_core::{Fence, Headers, JobId, JobOptions, Progress, QueueName, TaskName, Timestamp, WorkflowId};
+use celeriac_workflow::{Conductor, Inputs, InputsError};
 use tokio::sync::Notify;
 
 use crate::notebook::{News, Notebook};
@@ -16,6 +17,7 @@ use crate::notebook::{News, Notebook};
 pub struct Context {
     inner: Arc<Attempt>,
     notebook: Arc<Notebook>,
+    conductor: Arc<Conductor>,
 }
 
 /// Why a handler should stop.
@@ -142,8 +144,8 @@ impl Attempt {
 }
 
 impl Context {
-    pub(crate) fn new(attempt: Arc<Attempt>, notebook: Arc<Notebook>) -> Self {
-        Self { inner: attempt, notebook }
+    pub(crate) fn new(attempt: Arc<Attempt>, notebook: Arc<Notebook>, conductor: Arc<Conductor>) -> Self {
+        Self { inner: attempt, notebook, conductor }
     }
 
     /// The id of the job.
@@ -182,6 +184,22 @@ impl Context {
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.inner.options.headers
+    }
+
+    /// The results that the step waits for, to be read page by page: for the body of a chord with more members than arguments can hold.
+    /// The body then takes nothing, see [`Takes::Nothing`](celeriac_core::canvas::Takes::Nothing).
+    ///
+    /// # Errors
+    /// [`InputsError::NoStep`] for a job that is no step of a workflow; else what the store says.
+    pub async fn inputs(&self) -> Result<Inputs, InputsError> {
+        let link = self.inner.options.step.as_deref().ok_or(InputsError::NoStep)?;
+        self.conductor.inputs(link).await
+    }
+
+    /// The workflow whose step the job is, if it is one.
+    #[must_use]
+    pub fn workflow(&self) -> Option<&WorkflowId> {
+        self.inner.options.step.as_deref().map(|step| &step.workflow)
     }
 
     /// When the job must have ended, by the store's clock; the attempt is given up then. `None` if it may take any time.

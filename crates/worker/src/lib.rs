@@ -38,6 +38,7 @@ mod builder;
 mod calls;
 mod clock;
 mod command;
+mod conductor;
 mod context;
 mod elsewhere;
 mod ends;

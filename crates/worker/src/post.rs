@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use celeriac_broker::Broker;
 use celeriac_core::{QueueName, Rules, TaskName, Timestamp};
+use celeriac_workflow::Conductor;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +56,7 @@ pub(crate) struct Post {
     pub(crate) progress: Progress,
     pub(crate) elsewhere: Elsewhere,
     pub(crate) notebook: Arc<Notebook>,
+    pub(crate) conductor: Arc<Conductor>,
     pub(crate) epoch: Epoch,
     /// Threads for blocking tasks.
     pub(crate) threads: Threads,

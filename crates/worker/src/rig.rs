@@ -77,6 +77,7 @@ impl Rig {
     /// What the store says, and [`WorkerError`] if a new worker cannot be made after a crash.
     pub async fn step(&mut self, crash: Option<Crash>) -> Result<Option<Step>, WorkerError> {
         self.stay_registered().await?;
+        self.conduct().await?;
         let Some((id, task)) = self.fetch().await? else { return Ok(None) };
         if crash == Some(Crash::BeforeTheHandler) {
             self.vanish().await?;
@@ -89,6 +90,7 @@ impl Rig {
         } else {
             self.settle(ends).await?;
         }
+        self.conduct().await?;
         self.report(id, task).await.map(Some)
     }
 
@@ -159,6 +161,15 @@ impl Rig {
         let view = self.post.broker.job(&id).await?;
         let (state, error) = view.map_or((State::Succeeded, None), |view| (view.state, view.error));
         Ok(Step { id, task, state, error })
+    }
+
+    /// Carries workflows on, as far as that goes now.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn conduct(&self) -> Result<(), BrokerError> {
+        while self.post.conductor.conduct(MAX_BATCH_JOBS).await? > 0 {}
+        Ok(())
     }
 
     /// Makes ready what is due.

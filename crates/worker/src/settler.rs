@@ -5,6 +5,7 @@ use std::sync::Arc;
 use celeriac_broker::{BrokerError, Holder, Settled, Settlement};
 use celeriac_core::Transition;
 
+use crate::conductor;
 use crate::ends::Batch;
 use crate::post::Post;
 use crate::session::Backoff;
@@ -56,6 +57,9 @@ impl Post {
                 }
                 Settled::Revoked => self.ends.leave(self.as_revoked(settlement)),
                 _ => {
+                    if conductor::may_leave_an_event(&settlement.transition) {
+                        self.signals.events.notify_one();
+                    }
                     tally.count(&settlement.transition);
                     self.count_settled(&settlement.transition);
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use celeriac_broker::{Broker, BrokerError, KeptEnd};
 use celeriac_core::WorkflowId;
 use celeriac_core::canvas::{Node, NodeKind, Plan, StepLink};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::flow::Flow;
@@ -18,6 +19,17 @@ pub type Input = (String, Box<RawValue>);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputsError {
+    /// The job is no step of a workflow.
+    #[error("the job is no step of a workflow, and has no inputs but its arguments")]
+    NoStep,
+    /// A result is not of the type that was asked for.
+    #[error("the result of {step} is something else than was asked for")]
+    Type {
+        /// The step.
+        step: String,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
     /// The store does not know the workflow any more.
     #[error("there is no workflow {0} any more")]
     Gone(WorkflowId),
@@ -97,6 +109,18 @@ impl Inputs {
         };
         self.next += page.len();
         Ok(Some(page))
+    }
+
+    /// The next ones as values of this type, at most `max` and about 1 MiB; `None` after the last.
+    ///
+    /// # Errors
+    /// [`InputsError`]. After [`InputsError::Type`] the next call answers what comes behind.
+    pub async fn next_page<T: DeserializeOwned>(&mut self, max: usize) -> Result<Option<Vec<T>>, InputsError> {
+        let Some(page) = self.next(max).await? else { return Ok(None) };
+        let read = |(step, value): Input| {
+            serde_json::from_str(value.get()).map_err(|source| InputsError::Type { step, source })
+        };
+        page.into_iter().map(read).collect::<Result<Vec<T>, _>>().map(Some)
     }
 
     /// The value of a join, which is not stored.
