@@ -432,8 +432,8 @@ impl Workflows for FaultyBroker {
         self.pass(Operation::Advance, self.broker.advance(workflow, advance)).await
     }
 
-    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd) -> Result<(), BrokerError> {
-        self.pass(Operation::FailStep, self.broker.fail_step(workflow, node, end)).await
+    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
+        self.pass(Operation::FailStep, self.broker.fail_step(workflow, node, end, halts)).await
     }
 
     async fn take_events(&self, max: usize, lease: Duration) -> Result<Vec<WorkflowEvent>, BrokerError> {

@@ -69,8 +69,9 @@ pub trait Workflows: Send + Sync {
         Err(unsupported())
     }
 
-    /// Keeps the end of a step that has no job, because none can be made. It counts like the end of a job that was dead.
-    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd) -> Result<(), BrokerError> {
+    /// Keeps the end of a step that has no job, because none can be made. It counts like the end of a job that was dead; one without success
+    /// halts the workflow if `halts` says so.
+    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
         Err(unsupported())
     }
 
@@ -300,6 +301,22 @@ pub enum WorkflowRevoked {
 pub(crate) fn check_steps(count: usize) -> Result<(), BrokerError> {
     if count > MAX_STEPS {
         return Err(BrokerError::Invalid(format!("{count} steps in one call; at most {MAX_STEPS} are allowed")));
+    }
+    Ok(())
+}
+
+/// Refuses jobs that are no steps of this workflow, and those that another job could keep from being enqueued.
+pub(crate) fn check_jobs<'r>(
+    workflow: &WorkflowId,
+    jobs: impl IntoIterator<Item = &'r Record>,
+) -> Result<(), BrokerError> {
+    for job in jobs {
+        if job.options.step.as_ref().is_none_or(|link| link.workflow != *workflow) {
+            return Err(BrokerError::Invalid(format!("job {} is no step of the workflow {workflow}", job.id)));
+        }
+        if job.options.unique.is_some() {
+            return Err(BrokerError::Invalid(format!("job {} is a step of a workflow and has a unique key", job.id)));
+        }
     }
     Ok(())
 }
