@@ -316,6 +316,22 @@ pub(crate) fn check_steps(count: usize) -> Result<(), BrokerError> {
     Ok(())
 }
 
+/// Refuses jobs that are no steps of this workflow, and those that another job could keep from being enqueued.
+pub(crate) fn check_jobs<'r>(
+    workflow: &WorkflowId,
+    jobs: impl IntoIterator<Item = &'r Record>,
+) -> Result<(), BrokerError> {
+    for job in jobs {
+        if job.options.step.as_ref().is_none_or(|link| link.workflow != *workflow) {
+            return Err(BrokerError::Invalid(format!("job {} is no step of the workflow {workflow}", job.id)));
+        }
+        if job.options.unique.is_some() {
+            return Err(BrokerError::Invalid(format!("job {} is a step of a workflow and has a unique key", job.id)));
+        }
+    }
+    Ok(())
+}
+
 fn unsupported() -> BrokerError {
     BrokerError::Invalid("this store carries out no workflows".to_owned())
 }

@@ -238,6 +238,59 @@ macro_rules! conformance_suite {
                 a_change_ends_the_wait_of_every_beat
                 far_instants_of_a_schedule_are_kept
             }
+            workflows {
+                a_workflow_that_begins_enqueues_its_first_steps
+                a_workflow_is_put_once
+                a_workflow_is_put_in_parts
+                calls_about_workflows_are_bounded
+                a_new_workflow_forgets_the_end_of_its_id
+                an_event_comes_until_it_is_finished
+                an_event_that_comes_again_is_not_finished
+                the_oldest_events_come_first
+                a_look_says_whether_events_wait
+                workflows_are_listed_newest_first
+                a_workflow_ends_once
+                a_clean_up_removes_old_workflows
+                a_workflow_that_never_begins_is_removed
+                a_clean_up_of_workflows_is_bounded
+                a_revoked_workflow_begins_nothing
+                a_workflow_that_has_succeeded_is_not_revoked
+                a_failed_workflow_that_is_revoked_ends_anew
+                waiting_jobs_of_a_halted_workflow_are_withdrawn
+                a_withdrawn_step_can_begin
+                nothing_is_done_for_an_unknown_workflow
+                a_step_outlives_its_workflow
+            }
+            steps {
+                a_step_begins_what_waits_for_it_alone
+                a_job_without_a_gap_begins_as_it_is
+                a_follower_without_a_stored_job_is_an_event
+                ends_are_counted_for_what_waits_for_several
+                the_end_of_the_last_step_is_an_event
+                many_followers_are_pending
+                a_long_result_leaves_followers_pending
+                a_dead_step_halts_its_workflow
+                a_failure_that_waits_halts_nothing
+                a_failure_that_is_a_value_goes_on
+                a_dead_callback_counts_for_nothing
+                what_follows_in_a_halted_workflow_is_pending
+                a_step_begins_once
+                a_step_that_begins_joins_the_end_of_its_queue
+                a_failed_step_begins_again
+                the_last_failed_step_that_begins_again_resumes
+                a_retried_job_resumes_its_workflow
+                a_retried_job_of_a_revoked_workflow_resumes_nothing
+                followers_are_dealt_with_in_parts
+                the_last_part_ends_a_join
+                no_follower_is_dealt_with_while_halted
+                a_step_without_a_job_fails
+                a_good_end_stays
+                a_good_end_replaces_a_failure
+                a_step_that_never_ran_has_ended
+                a_step_that_goes_on_has_not_ended
+                ends_are_read_in_portions
+                only_steps_of_the_workflow_begin
+            }
             payloads {
                 arguments_are_kept_byte_by_byte
                 held_jobs_are_found_by_name
@@ -289,6 +342,8 @@ mod tests {
             include_str!("control.rs"),
             include_str!("notes.rs"),
             include_str!("schedules.rs"),
+            include_str!("workflows.rs"),
+            include_str!("steps.rs"),
         ];
         let cases = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
             line.strip_prefix("pub async fn ")?.split_once("(context: Context)").map(|(name, _)| name)

@@ -16,6 +16,7 @@ pub mod due;
 pub mod enqueue;
 pub mod exchange;
 pub mod fetch;
+mod flow;
 pub mod inspect;
 pub mod leases;
 pub mod notes;
@@ -25,14 +26,19 @@ pub mod results;
 pub mod schedules;
 pub mod sessions;
 pub mod settle;
+pub mod steps;
 pub mod unique;
 pub mod upkeep;
 pub mod waiting;
 mod worker;
+pub mod workflows;
 
 pub use context::{
     Context, Fixture, Outcome, delayed, expect_session_lost, given, job, job_of, queue_name, seconds, task_name,
     unregistered, with_payload, within,
+};
+pub use flow::{
+    FLOW, Flow, died, flow_end, link, link_before, link_counting, new_flow, step, step_id, under, waiting, workflow_id,
 };
 pub use schedules::{firing_at, schedule_entry};
 pub use worker::{

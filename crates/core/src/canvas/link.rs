@@ -159,6 +159,13 @@ impl StepEnd {
 }
 
 impl StepLink {
+    /// The place of a step that nothing waits for.
+    #[must_use]
+    pub fn new(workflow: WorkflowId, at: u32) -> Self {
+        let (next, counts) = (Vec::new(), Vec::new());
+        Self { workflow, at, policy: Policy::default(), next, counts, many: false, last: false }
+    }
+
     /// The end of the step, from that of its job.
     #[must_use]
     pub fn end(&self, outcome: &Outcome) -> StepEnd {
@@ -211,6 +218,24 @@ pub struct WaitingStep {
     pub record: Record,
     /// Where in the payload the result goes; nowhere if it takes none.
     pub gap: Option<usize>,
+}
+
+impl WaitingStep {
+    /// A job that waits.
+    #[must_use]
+    pub fn new(record: Record, gap: Option<usize>) -> Self {
+        Self { record, gap }
+    }
+
+    /// The job with a value in its gap.
+    #[must_use]
+    pub fn fill(mut self, value: &str) -> Record {
+        if let Some(gap) = self.gap {
+            let gap = gap.min(self.record.payload.len());
+            self.record.payload.splice(gap..gap, value.bytes());
+        }
+        self.record
+    }
 }
 
 /// Stands in arguments where a result goes. JSON has it nowhere.

@@ -5,6 +5,7 @@ use celeriac_core::{DEFAULT_RESULT_TTL, Incarnation, JobId, Outcome, QueueName, 
 use std::time::Duration;
 
 use super::places::{Job, Place};
+use super::steps::How;
 use super::store::Store;
 
 impl Store {
@@ -27,7 +28,10 @@ impl Store {
     fn end_waiting(&mut self, id: &JobId, by: &str) {
         if let Some(Job { record, .. }) = self.jobs.remove(id) {
             let keep = record.options.result_ttl_ms.map_or(DEFAULT_RESULT_TTL, Duration::from_millis);
-            self.keep_end(Outcome::of_waiting(&record, State::Revoked, by, "revoked", self.now), keep);
+            let outcome = Outcome::of_waiting(&record, State::Revoked, by, "revoked", self.now);
+            let end = record.options.step.as_ref().map(|link| link.end(&outcome));
+            self.keep_end(outcome, keep);
+            self.end_step(record.options.step.as_deref(), end, How::Unheld);
         }
     }
 
@@ -43,6 +47,9 @@ impl Store {
         let mut record = job.record.clone();
         if let Some(holder) = record.options.unique.as_ref().and_then(|unique| self.holder_of_key(unique)) {
             return Retried::UniqueInUse { holder };
+        }
+        if let Some(link) = &record.options.step {
+            self.retry_step(link);
         }
         (record.failures, record.losses, record.suspect) = (0, 0, false);
         record.enqueued_at = self.now;

@@ -10,6 +10,7 @@ mod inspect;
 mod places;
 mod produce;
 mod schedules;
+mod steps;
 mod store;
 mod work;
 mod workflows;

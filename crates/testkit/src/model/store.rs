@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use celeriac_broker::{Acceptance, BrokerError, Registration, ScheduleView, Session};
 use celeriac_core::{
-    Fence, Generation, Incarnation, JobId, Notes, Outcome, QueueName, Record, ScheduleName, State, Timestamp, UniqueKey,
+    Fence, Generation, Incarnation, JobId, Notes, Outcome, QueueName, Record, ScheduleName, State, Timestamp,
+    UniqueKey, WorkflowId,
 };
 
 use super::places::{Job, Place};
+use super::workflows::KeptWorkflow;
 
 /// A registered worker.
 #[derive(Debug)]
@@ -53,6 +55,9 @@ pub(crate) struct Store {
     pub(crate) schedules: BTreeMap<ScheduleName, ScheduleView>,
     /// Counts the changes of schedules.
     pub(crate) schedule_changes: u64,
+    pub(crate) workflows: BTreeMap<WorkflowId, KeptWorkflow>,
+    /// What is to be done for workflows, and from when on.
+    pub(crate) events: BTreeMap<(WorkflowId, u32), Timestamp>,
 }
 
 impl Store {

@@ -12,6 +12,7 @@ use celeriac_core::{
 };
 
 use super::places::{Job, Place};
+use super::steps::How;
 use super::store::{End, Store, Worker};
 
 /// How long a registration lives without a heartbeat, at least.
@@ -173,11 +174,18 @@ impl Store {
         self.revoked.remove(&settlement.id);
         self.jobs.remove(&settlement.id);
         match settlement.transition.clone() {
-            Transition::Finish { outcome, keep, .. } => self.keep_end(outcome, keep),
+            Transition::Finish { outcome, keep, step, .. } => {
+                let end = step.as_ref().map(|link| link.end(&outcome));
+                self.keep_end(outcome, keep);
+                self.end_step(step.as_deref(), end, How::Settled);
+            }
             Transition::Retry { record, delay } => self.put(record, Place::Scheduled { due: self.now.after(delay) }),
             Transition::DeadLetter { record, outcome, keep, retention } => {
+                let step = record.options.step.clone();
+                let end = step.as_ref().map(|link| link.end(&outcome));
                 self.put(record, Place::Dead { until: self.now.after(retention) });
                 self.keep_end(*outcome, keep);
+                self.end_step(step.as_deref(), end, How::Settled);
             }
             Transition::Requeue { record } => {
                 let place = if record.suspect { self.tail() } else { self.head() };
@@ -225,7 +233,7 @@ impl Store {
             next_due: self.next_due(),
             now: self.now,
             work_waiting,
-            events_waiting: false,
+            events_waiting: self.has_events(),
         }
     }
 
@@ -277,6 +285,7 @@ impl Store {
         let stale = self.workers.iter().filter(|(id, worker)| worker.expires <= now && idle(id));
         let stale: Vec<_> = stale.map(|(incarnation, _)| incarnation.clone()).take(max).collect();
         stale.iter().for_each(|incarnation| drop(self.workers.remove(incarnation)));
-        Pruned { dead: dead.len(), results: over.len(), workers: stale.len(), workflows: 0 }
+        let workflows = self.prune_workflows(max);
+        Pruned { dead: dead.len(), results: over.len(), workers: stale.len(), workflows }
     }
 }

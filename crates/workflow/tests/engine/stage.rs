@@ -15,13 +15,16 @@ use celeriac_core::{
     Cause, Ending, Incarnation, JobId, Outcome, QueueName, Rules, State, TaskError, TaskName, Timestamp, WorkflowId,
     decide,
 };
-use celeriac_testkit::{random_result, shared_redis};
+use celeriac_testkit::{ModelBroker, random_result, shared_redis};
 use celeriac_workflow::{Conductor, Sight, sight, submit};
 use serde_json::value::RawValue;
 
 /// Runs each of these tests on each store.
 macro_rules! on_each_store {
     ($($name:ident),+ $(,)?) => {
+        mod on_the_model {
+            $(#[tokio::test] async fn $name() { super::$name(crate::stage::Stage::model().await).await; })+
+        }
         mod on_redis {
             $(#[tokio::test] async fn $name() { super::$name(crate::stage::Stage::redis().await).await; })+
         }
@@ -45,8 +48,13 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    pub(crate) async fn model() -> Self {
+        let clock = clock();
+        Self::on(Arc::new(ModelBroker::new(clock.clone())), clock, Box::new(())).await
+    }
+
     pub(crate) async fn redis() -> Self {
-        let clock = StoreClock::manual(Timestamp::from_millis(1_700_000_000_000));
+        let clock = clock();
         let store = RedisBroker::connect(&shared_redis().await, clock.clone()).await.unwrap();
         Self::on(Arc::new(store), clock, Box::new(())).await
     }
@@ -185,6 +193,10 @@ impl Stage {
             }
         }
     }
+}
+
+fn clock() -> StoreClock {
+    StoreClock::manual(Timestamp::from_millis(1_700_000_000_000))
 }
 
 /// A worker whose lease outlasts every test.
