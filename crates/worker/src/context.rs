@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use celeriac_broker::Delivery;
 use celeriac_core::{Fence, Headers, JobId, JobOptions, Progress, QueueName, TaskName, Timestamp};
+use celeriac_workflow::{Conductor, Inputs, InputsError};
 use tokio::sync::Notify;
 
 use crate::notebook::{News, Notebook};
@@ -16,6 +17,7 @@ use crate::notebook::{News, Notebook};
 pub struct Context {
     inner: Arc<Attempt>,
     notebook: Arc<Notebook>,
+    conductor: Arc<Conductor>,
 }
 
 /// Why a handler should stop.
@@ -142,8 +144,8 @@ impl Attempt {
 }
 
 impl Context {
-    pub(crate) fn new(attempt: Arc<Attempt>, notebook: Arc<Notebook>) -> Self {
-        Self { inner: attempt, notebook }
+    pub(crate) fn new(attempt: Arc<Attempt>, notebook: Arc<Notebook>, conductor: Arc<Conductor>) -> Self {
+        Self { inner: attempt, notebook, conductor }
     }
 
     /// The id of the job.
@@ -201,6 +203,42 @@ impl Context {
     /// Adds a line to the job's log, which is kept with the job for a day: the newest 100 lines, of at most 1 KiB each.
     pub fn log(&self, line: impl Into<String>) {
         self.notebook.line(&self.inner, line.into());
+    }
+
+    /// The results that this step of a workflow waits for, to be read page by page: for those that are too many to be arguments.
+    ///
+    /// They are read from the store when they are asked for. A step that reads them need not take them: `"takes": "none"`.
+    ///
+    /// ```
+    /// use celeriac_core::Task;
+    /// use celeriac_worker::{Context, InputsError, Tasks};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Sum {}
+    ///
+    /// impl Task for Sum {
+    ///     const NAME: &'static str = "sum";
+    ///     type Output = u64;
+    /// }
+    ///
+    /// async fn sum(_: Sum, context: Context) -> Result<u64, InputsError> {
+    ///     let mut inputs = context.inputs().await?;
+    ///     let mut sum = 0;
+    ///     while let Some(page) = inputs.next_page::<u64>(500).await? {
+    ///         sum += page.iter().sum::<u64>();
+    ///     }
+    ///     Ok(sum)
+    /// }
+    ///
+    /// let tasks = Tasks::new().handle(sum);
+    /// ```
+    ///
+    /// # Errors
+    /// [`InputsError::NoStep`] for a job that is no step of a workflow, and what the store says.
+    pub async fn inputs(&self) -> Result<Inputs, InputsError> {
+        let step = self.inner.options.step.as_deref().ok_or(InputsError::NoStep)?;
+        self.conductor.inputs(step).await
     }
 
     /// Whether the handler should stop: see [`Context::cancel_reason`].

@@ -110,7 +110,8 @@ impl Executor {
             slot.pend();
             return End::Ended(self.unknown_task(record).await);
         };
-        let context = Context::new(Arc::clone(attempt), Arc::clone(&self.post.notebook));
+        let context =
+            Context::new(Arc::clone(attempt), Arc::clone(&self.post.notebook), Arc::clone(&self.post.conductor));
         let tasks = &self.post.tasks;
         let started = caught(|| entry.runnable.start(&record.payload, context.clone(), &tasks.states));
         let run = match started {

@@ -12,11 +12,11 @@ use tokio_util::task::TaskTracker;
 use crate::builder::WorkerError;
 use crate::executor::Executor;
 use crate::post::Post;
-use crate::pruner;
 use crate::reclaimer::end_revoked;
 use crate::session::Backoff;
 use crate::tasks::Tasks;
 use crate::worker::Worker;
+use crate::{conductor, pruner};
 
 /// Where a worker vanishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl Rig {
     /// What the store says, and [`WorkerError`] if a new worker cannot be made after a crash.
     pub async fn step(&mut self, crash: Option<Crash>) -> Result<Option<Step>, WorkerError> {
         self.stay_registered().await?;
+        self.conduct().await?;
         let Some((id, task)) = self.fetch().await? else { return Ok(None) };
         if crash == Some(Crash::BeforeTheHandler) {
             self.vanish().await?;
@@ -89,6 +90,7 @@ impl Rig {
         } else {
             self.settle(ends).await?;
         }
+        self.conduct().await?;
         self.report(id, task).await.map(Some)
     }
 
@@ -123,6 +125,11 @@ impl Rig {
 
     fn executor(&self) -> Executor {
         Executor { post: Arc::clone(&self.post), running: TaskTracker::new() }
+    }
+
+    /// Lets workflows go on with what has ended.
+    async fn conduct(&self) -> Result<(), WorkerError> {
+        Ok(conductor::conduct(&self.post.conductor).await?)
     }
 
     async fn settle(&self, mut settlements: Vec<Settlement>) -> Result<(), WorkerError> {

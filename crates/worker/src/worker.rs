@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac_broker::Broker;
+use celeriac_workflow::Conductor;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +26,7 @@ use crate::stalls::Epoch;
 use crate::summary::{Counters, Summary};
 use crate::tasks::Tasks;
 use crate::threads::Threads;
-use crate::{notebook, promoter, pruner, reclaimer, settler};
+use crate::{conductor, notebook, promoter, pruner, reclaimer, settler};
 
 /// How much of the grace is kept for handing back and settling, at most.
 const HAND_BACK_TIME: Duration = Duration::from_secs(3);
@@ -89,7 +90,6 @@ impl Worker {
 
     pub(crate) fn new(broker: Arc<dyn Broker>, tasks: Tasks, settings: Settings) -> Self {
         let post = Post {
-            broker,
             meters: Meters::new(&tasks),
             progress: Progress::new(settings.patience / 2),
             tasks,
@@ -102,6 +102,8 @@ impl Worker {
             elsewhere: Elsewhere::default(),
             notebook: Arc::default(),
             epoch: Epoch::default(),
+            conductor: Arc::new(Conductor::new(Arc::clone(&broker))),
+            broker,
             threads: Threads::new(settings.blocking, settings.patience),
             signals: Signals::new(),
             settings,
@@ -240,6 +242,7 @@ fn start_services(post: &Arc<Post>) -> JoinSet<()> {
     services.spawn(promoter::run(Arc::clone(post)));
     services.spawn(reclaimer::run(Arc::clone(post)));
     services.spawn(pruner::run(Arc::clone(post)));
+    services.spawn(conductor::run(Arc::clone(post)));
     services.spawn(notebook::run(Arc::clone(post)));
     let mender = Arc::clone(post);
     services.spawn(async move { mender.mend_when_asked().await });

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use celeriac_broker::{Advanced, Broker, BrokerError, MAX_STEPS, REVIEW, ROOT, WorkflowEvent, WorkflowView};
 
+use celeriac_core::canvas::StepLink;
+
 use crate::decide::{Mark, Todo, is_output, todo};
 use crate::flow::Flow;
+use crate::inputs::{Inputs, InputsError};
 use crate::plans::Plans;
 use crate::submit::persist;
 
@@ -31,6 +34,14 @@ impl Conductor {
     #[must_use]
     pub fn plans(&self) -> &Arc<Plans> {
         &self.plans
+    }
+
+    /// The results that the step waits for whose job has this link.
+    ///
+    /// # Errors
+    /// [`InputsError`].
+    pub async fn inputs(&self, link: &StepLink) -> Result<Inputs, InputsError> {
+        Inputs::open(Arc::clone(&self.broker), &self.plans, link).await
     }
 
     /// Takes at most `max` events and handles them. Answers how many it took; 0 says that there is nothing to do now.

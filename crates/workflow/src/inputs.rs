@@ -5,6 +5,7 @@ use std::sync::Arc;
 use celeriac_broker::{Broker, BrokerError, KeptEnd};
 use celeriac_core::WorkflowId;
 use celeriac_core::canvas::{Node, NodeKind, Plan, StepLink};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::flow::Flow;
@@ -18,6 +19,9 @@ pub type Input = (String, Box<RawValue>);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputsError {
+    /// The job is no step of a workflow.
+    #[error("the job is no step of a workflow")]
+    NoStep,
     /// The store does not know the workflow any more.
     #[error("there is no workflow {0} any more")]
     Gone(WorkflowId),
@@ -27,6 +31,15 @@ pub enum InputsError {
     /// One of several groups that the step waits for has more than 1 MiB of results.
     #[error("the results of {0} are more than 1 MiB: let the step wait for that alone, and it reads them one by one")]
     TooLarge(String),
+    /// A result is not what was expected.
+    #[error("the result of {step} cannot be read")]
+    Decode {
+        /// The step.
+        step: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
     /// What the store says.
     #[error("failed to read the inputs of the step")]
     Store(#[from] BrokerError),
@@ -97,6 +110,18 @@ impl Inputs {
         };
         self.next += page.len();
         Ok(Some(page))
+    }
+
+    /// The values of the next ones, read as `T`, at most `max` and about 1 MiB; `None` after the last.
+    ///
+    /// # Errors
+    /// [`InputsError`]. After [`InputsError::Decode`] the next call goes on behind this page.
+    pub async fn next_page<T: DeserializeOwned>(&mut self, max: usize) -> Result<Option<Vec<T>>, InputsError> {
+        let Some(page) = self.next(max).await? else { return Ok(None) };
+        let read = |(step, value): Input| {
+            serde_json::from_str(value.get()).map_err(|source| InputsError::Decode { step, source })
+        };
+        page.into_iter().map(read).collect::<Result<_, _>>().map(Some)
     }
 
     /// The value of a join, which is not stored.
