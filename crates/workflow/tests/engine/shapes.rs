@@ -161,7 +161,16 @@ async fn two_conductors_at_once_do_everything_once(mut stage: Stage) {
     assert_eq!(stage.end().await.0, State::Succeeded);
 }
 
+async fn what_begins_first_is_ready_before_any_worker_has_looked(stage: Stage) {
+    let empty = Canvas::group([] as [Canvas; 0]);
+    let behind = empty.then(Canvas::step("behind"));
+    let first = (0..600).map(|at| Canvas::step("first").args(raw(&format!("[{at}]"))).into());
+    stage.submit(&Workflow::new(Canvas::group(first.chain([behind])))).await;
+    assert_eq!(stage.broker.queues().await.unwrap()[0].ready, 601);
+}
+
 on_each_store!(
+    what_begins_first_is_ready_before_any_worker_has_looked,
     a_chain_hands_results_on,
     a_chord_in_a_chord_in_a_chain_takes_lists_in_their_order,
     a_group_behind_a_group_takes_the_whole_list,
