@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use celeriac::broker::{Broker, Inspector as _, StoreUrl};
+use celeriac::broker::{Broker, StoreUrl};
 use celeriac::canvas::{Canvas, Step, Takes, Workflow};
 use celeriac::{Client, State, Task, TaskError, Tasks, Worker, WorkerHandle, WorkflowId};
 use celeriac_testkit::{RedisOptions, RedisServer};

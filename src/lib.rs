@@ -23,7 +23,7 @@ pub use celeriac_client::{
 };
 pub use celeriac_core::{
     Fence, Headers, JobId, LogLine, Notes, Outcome, Priority, Progress, QueueName, Record, RetryPolicy,
-    State as JobState, Task, TaskError, TaskName, TaskOptions, TaskResult, Timestamp, UniqueKey, Verdict,
+    State as JobState, Task, TaskError, TaskName, TaskOptions, TaskResult, Timestamp, UniqueKey, Verdict, WorkflowId,
 };
 #[cfg(feature = "macros")]
 pub use celeriac_macros::{Task, task};

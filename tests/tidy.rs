@@ -11,11 +11,12 @@ const LONGEST_FILE: usize = 500;
 const LONGEST_EXAMPLE: usize = 80;
 
 /// What a crate may use of this workspace, tests aside.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("core", &[]),
     ("broker", &["celeriac-core"]),
-    ("client", &["celeriac-broker", "celeriac-core"]),
-    ("worker", &["celeriac-broker", "celeriac-core"]),
+    ("workflow", &["celeriac-broker", "celeriac-core"]),
+    ("client", &["celeriac-broker", "celeriac-core", "celeriac-workflow"]),
+    ("worker", &["celeriac-broker", "celeriac-core", "celeriac-workflow"]),
     ("fault-proxy", &[]),
     ("beat", &["celeriac-broker", "celeriac-client", "celeriac-core"]),
     ("local-redis", &[]),

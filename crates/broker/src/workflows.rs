@@ -160,11 +160,13 @@ pub struct NewWorkflow {
 }
 
 impl NewWorkflow {
-    /// Refuses what no store could store in one call.
+    /// Refuses one that no store can put in one call.
+    #[cfg(any(feature = "redis", feature = "sqlite"))]
     pub(crate) fn check(&self) -> Result<(), BrokerError> {
         check_steps(self.waiting.len() + self.roots.len())?;
+        check_jobs(&self.id, self.waiting.iter().map(|step| &step.record).chain(&self.roots))?;
         if !self.begins && !self.roots.is_empty() {
-            return Err(BrokerError::Invalid("a workflow that does not begin begins no steps".to_owned()));
+            return Err(BrokerError::Invalid(format!("the workflow {} does not begin and has jobs", self.id)));
         }
         Ok(())
     }
@@ -309,6 +311,7 @@ pub enum WorkflowRevoked {
 }
 
 /// Refuses more steps than one call may touch.
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 pub(crate) fn check_steps(count: usize) -> Result<(), BrokerError> {
     if count > MAX_STEPS {
         return Err(BrokerError::Invalid(format!("{count} steps in one call; at most {MAX_STEPS} are allowed")));
@@ -317,6 +320,7 @@ pub(crate) fn check_steps(count: usize) -> Result<(), BrokerError> {
 }
 
 /// Refuses jobs that are no steps of this workflow, and those that another job could keep from being enqueued.
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 pub(crate) fn check_jobs<'r>(
     workflow: &WorkflowId,
     jobs: impl IntoIterator<Item = &'r Record>,

@@ -53,15 +53,8 @@ pub(crate) async fn run(post: Arc<Post>) {
 
 /// Takes and handles events until there are none.
 pub(crate) async fn conduct(conductor: &Conductor) -> Result<(), BrokerError> {
-    loop {
-        match conductor.conduct(AT_ONCE).await {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            // A store that carries out no workflows has no events.
-            Err(BrokerError::Invalid(_)) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
+    while conductor.conduct(AT_ONCE).await? > 0 {}
+    Ok(())
 }
 
 /// What is known of events that somebody should look for.

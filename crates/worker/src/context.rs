@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use celeriac_broker::Delivery;
-use celeriac_core::{Fence, Headers, JobId, JobOptions, Progress, QueueName, TaskName, Timestamp};
+use celeriac_core::{Fence, Headers, JobId, JobOptions, Progress, QueueName, TaskName, Timestamp, WorkflowId};
 use celeriac_workflow::{Conductor, Inputs, InputsError};
 use tokio::sync::Notify;
 
@@ -186,6 +186,12 @@ impl Context {
         &self.inner.options.headers
     }
 
+    /// The workflow whose step the job is, if it is one.
+    #[must_use]
+    pub fn workflow(&self) -> Option<&WorkflowId> {
+        self.inner.options.step.as_deref().map(|step| &step.workflow)
+    }
+
     /// When the job must have ended, by the store's clock; the attempt is given up then. `None` if it may take any time.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
@@ -207,7 +213,8 @@ impl Context {
 
     /// The results that this step of a workflow waits for, to be read page by page: for those that are too many to be arguments.
     ///
-    /// They are read from the store when they are asked for. A step that reads them need not take them: `"takes": "none"`.
+    /// They are read from the store when they are asked for. A step that reads them need not take them, see
+    /// [`Takes::Nothing`](celeriac_core::canvas::Takes::Nothing).
     ///
     /// ```
     /// use celeriac_core::Task;

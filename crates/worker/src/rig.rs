@@ -127,11 +127,6 @@ impl Rig {
         Executor { post: Arc::clone(&self.post), running: TaskTracker::new() }
     }
 
-    /// Lets workflows go on with what has ended.
-    async fn conduct(&self) -> Result<(), WorkerError> {
-        Ok(conductor::conduct(&self.post.conductor).await?)
-    }
-
     async fn settle(&self, mut settlements: Vec<Settlement>) -> Result<(), WorkerError> {
         let session = self.post.session.current().ok_or(BrokerError::SessionLost)?;
         while !settlements.is_empty() {
@@ -166,6 +161,14 @@ impl Rig {
         let view = self.post.broker.job(&id).await?;
         let (state, error) = view.map_or((State::Succeeded, None), |view| (view.state, view.error));
         Ok(Step { id, task, state, error })
+    }
+
+    /// Carries workflows on, as far as that goes now.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn conduct(&self) -> Result<(), BrokerError> {
+        conductor::conduct(&self.post.conductor).await
     }
 
     /// Makes ready what is due.

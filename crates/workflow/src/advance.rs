@@ -20,12 +20,13 @@ impl Flow<'_> {
     pub(crate) async fn begin_first(self) -> Result<(), BrokerError> {
         self.start().await?;
         let is_empty_join = |node: &Node<'_>| is_root(*node) && node.kind() == NodeKind::Join;
-        if self.plan.nodes().any(|node| is_empty_join(&node)) {
-            if let Some(view) = self.broker.workflow(self.id()).await? {
-                self.review(&view).await?;
-            }
+        if !self.plan.nodes().any(|node| is_empty_join(&node)) {
+            return Ok(());
         }
-        Ok(())
+        match self.broker.workflow(self.id()).await? {
+            Some(view) => self.review(&view).await,
+            None => Ok(()),
+        }
     }
 
     /// Lets the followers of a node go on, those behind the first `from`.

@@ -20,8 +20,16 @@ pub type Input = (String, Box<RawValue>);
 #[non_exhaustive]
 pub enum InputsError {
     /// The job is no step of a workflow.
-    #[error("the job is no step of a workflow")]
+    #[error("the job is no step of a workflow, and has no inputs but its arguments")]
     NoStep,
+    /// A result is not of the type that was asked for.
+    #[error("the result of {step} is something else than was asked for")]
+    Type {
+        /// The step.
+        step: String,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
     /// The store does not know the workflow any more.
     #[error("there is no workflow {0} any more")]
     Gone(WorkflowId),
@@ -31,15 +39,6 @@ pub enum InputsError {
     /// One of several groups that the step waits for has more than 1 MiB of results.
     #[error("the results of {0} are more than 1 MiB: let the step wait for that alone, and it reads them one by one")]
     TooLarge(String),
-    /// A result is not what was expected.
-    #[error("the result of {step} cannot be read")]
-    Decode {
-        /// The step.
-        step: String,
-        /// What is wrong with it.
-        #[source]
-        source: serde_json::Error,
-    },
     /// What the store says.
     #[error("failed to read the inputs of the step")]
     Store(#[from] BrokerError),
@@ -112,16 +111,16 @@ impl Inputs {
         Ok(Some(page))
     }
 
-    /// The values of the next ones, read as `T`, at most `max` and about 1 MiB; `None` after the last.
+    /// The next ones as values of this type, at most `max` and about 1 MiB; `None` after the last.
     ///
     /// # Errors
-    /// [`InputsError`]. After [`InputsError::Decode`] the next call goes on behind this page.
+    /// [`InputsError`]. After [`InputsError::Type`] the next call answers what comes behind.
     pub async fn next_page<T: DeserializeOwned>(&mut self, max: usize) -> Result<Option<Vec<T>>, InputsError> {
         let Some(page) = self.next(max).await? else { return Ok(None) };
         let read = |(step, value): Input| {
-            serde_json::from_str(value.get()).map_err(|source| InputsError::Decode { step, source })
+            serde_json::from_str(value.get()).map_err(|source| InputsError::Type { step, source })
         };
-        page.into_iter().map(read).collect::<Result<_, _>>().map(Some)
+        page.into_iter().map(read).collect::<Result<Vec<T>, _>>().map(Some)
     }
 
     /// The value of a join, which is not stored.

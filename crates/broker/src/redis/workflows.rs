@@ -16,7 +16,7 @@ use crate::batch::MAX_BATCH_BYTES;
 use crate::error::BrokerError;
 use crate::workflows::{
     Advance, Advanced, Begun, KeptEnd, MAX_STEPS, NewWorkflow, ROOT, Submitted, UNSTARTED_TTL, WorkflowEvent,
-    WorkflowMark, WorkflowRevoked, WorkflowView, Workflows, check_steps,
+    WorkflowMark, WorkflowRevoked, WorkflowView, Workflows, check_jobs, check_steps,
 };
 
 /// The fields of a view, in the order in which [`view`] takes them.
@@ -93,6 +93,7 @@ impl RedisBroker {
     ) -> Result<Reply, BrokerError> {
         let counts = node.map_or(&[][..], |advance| &*advance.counts);
         check_steps(jobs.len() + counts.len())?;
+        check_jobs(workflow, jobs)?;
         let mut queues = Places::new();
         jobs.iter().for_each(|job| {
             queues.of(&job.queue);
@@ -213,6 +214,7 @@ impl Workflows for RedisBroker {
 
     async fn put_waiting(&self, workflow: &WorkflowId, steps: &[WaitingStep]) -> Result<(), BrokerError> {
         check_steps(steps.len())?;
+        check_jobs(workflow, steps.iter().map(|step| &step.record))?;
         let mut call = Call::new(&script::PUT_WAITING, &[self.keys.workflow(workflow)]);
         for step in steps {
             call.arg(link(&step.record)?.at).arg(waiting(step));

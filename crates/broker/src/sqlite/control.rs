@@ -10,6 +10,7 @@ use super::promote::make_ready;
 use super::rows::{self, StoredJob, select_jobs};
 use super::scope::{Scope, View, integer};
 use super::settle::keep_outcome;
+use super::steps::{self, How};
 use crate::batch::MAX_BATCH_JOBS;
 use crate::control::{Purged, Retried, Revocation};
 
@@ -53,7 +54,8 @@ fn revoke_one(scope: &mut Scope<'_>, id: &JobId, by: &str) -> Result<Revocation,
     }
 }
 
-fn find(view: &View<'_>, id: &JobId) -> Result<Option<StoredJob>, Fault> {
+/// The row of a job.
+pub(super) fn find(view: &View<'_>, id: &JobId) -> Result<Option<StoredJob>, Fault> {
     let mut found = None;
     view.visit(select_jobs!("WHERE id = ?1"), [id.as_str()], |row| {
         found = Some(StoredJob::read(row)?);
@@ -66,7 +68,11 @@ fn end_waiting(scope: &mut Scope<'_>, row: i64, record: &Record, by: &str) -> Re
     scope.execute(r#"DELETE FROM "jobs" WHERE rowid = ?1"#, [row])?;
     let keep = record.options.result_ttl_ms.map_or(DEFAULT_RESULT_TTL, Duration::from_millis);
     let outcome = Outcome::of_waiting(record, State::Revoked, by, "revoked", scope.now());
-    keep_outcome(scope, &record.id, &outcome, keep)
+    keep_outcome(scope, &record.id, &outcome, keep)?;
+    match &record.options.step {
+        Some(link) => steps::end(scope, link, &link.end(&outcome), How::Unheld),
+        None => Ok(()),
+    }
 }
 
 /// Ends ready jobs of a queue.
@@ -111,6 +117,9 @@ fn retry_one(scope: &mut Scope<'_>, id: &JobId) -> Result<Retried, Fault> {
         WHERE rowid = ?1"#;
     scope.execute(sql, (row, unique.map(UniqueKey::as_str), integer(scope.now().as_millis())))?;
     scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [id.as_str()])?;
+    if let Some(link) = &job.record.options.step {
+        steps::retry(scope, link)?;
+    }
     make_ready(scope, row, job.record.queue.as_str())?;
     Ok(Retried::Done)
 }

@@ -31,6 +31,7 @@ mod schema;
 mod scope;
 mod session;
 mod settle;
+mod steps;
 mod wait;
 mod watchers;
 mod workflows;

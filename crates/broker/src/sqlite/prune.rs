@@ -4,11 +4,11 @@ use rusqlite::Row;
 
 use super::fault::Fault;
 use super::scope::{Scope, integer};
-use super::session;
+use super::{session, workflows};
 use crate::batch::MAX_BATCH_JOBS;
 use crate::delivery::Pruned;
 
-/// Removes dead jobs, ends, registrations and lanes whose time is over, a bounded number of each.
+/// Removes dead jobs, ends, registrations, workflows and lanes whose time is over, a bounded number of each.
 pub(super) fn prune(scope: &mut Scope<'_>, max: usize) -> Result<Pruned, Fault> {
     let limit = integer(max.min(MAX_BATCH_JOBS) as u64);
     let now = integer(scope.now().as_millis());
@@ -23,7 +23,7 @@ pub(super) fn prune(scope: &mut Scope<'_>, max: usize) -> Result<Pruned, Fault> 
         dead: scope.execute(dead, (now, limit))?,
         results: scope.execute(results, (now, limit))?,
         workers: prune_workers(scope, max)?,
-        workflows: 0,
+        workflows: workflows::prune(scope, max.min(MAX_BATCH_JOBS))?,
     };
     scope.execute(lanes, (now, limit))?;
     let notes = r#"DELETE FROM "notes" WHERE rowid IN (

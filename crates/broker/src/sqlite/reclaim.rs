@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::queues::{self, Kind};
 use super::rows::{self, Job, StoredJob, select_jobs};
 use super::scope::{Scope, View, integer};
-use super::session;
+use super::{session, workflows};
 use crate::batch::{MAX_BATCH_BYTES, MAX_BATCH_JOBS};
 use crate::delivery::{Condemned, Delivery};
 
@@ -47,7 +47,7 @@ pub(super) fn condemn_expired(scope: &mut Scope<'_>, asked: &[QueueName], max: u
         next_due: scope.next_due()?,
         now: scope.now(),
         work_waiting,
-        events_waiting: false,
+        events_waiting: workflows::has_events(scope)?,
     })
 }
 

@@ -209,7 +209,7 @@ pub(super) fn park_unreadable(scope: &mut Scope<'_>, row: i64, problem: &str) ->
 }
 
 /// Arguments as text where they are text, so that `sqlite3` shows them and its JSON functions work.
-struct Payload<'r>(&'r [u8]);
+pub(super) struct Payload<'r>(pub(super) &'r [u8]);
 
 impl ToSql for Payload<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

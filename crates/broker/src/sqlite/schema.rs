@@ -142,6 +142,59 @@ INSERT INTO "meta" (one, clock, fence, head, tail, written, resumed, schedule_ch
   VALUES (1, 0, 0, 0, 0, 0, 0, 0);
 "#;
 
+/// Tables that older versions do not make; they are added to their files.
+const ADDED: &str = r#"
+CREATE TABLE IF NOT EXISTS "workflows" (
+  id TEXT NOT NULL PRIMARY KEY,
+  token TEXT NOT NULL, -- tells a repeat of the call that stored it from another workflow of this id
+  version INTEGER NOT NULL, -- of the rules by which its description is compiled
+  nodes INTEGER NOT NULL, -- how many its plan has
+  made_at INTEGER NOT NULL,
+  begun INTEGER NOT NULL, -- 0: it is stored in parts and not complete
+  failures INTEGER NOT NULL DEFAULT 0, -- steps that have ended without success and were not retried
+  halted INTEGER NOT NULL DEFAULT 0, -- 1: no step begins
+  revoked_by TEXT,
+  ended_at INTEGER,
+  expires_at INTEGER, -- once it has ended: when it is removed
+  spec TEXT NOT NULL -- JSON: what it is described by
+) STRICT;
+CREATE INDEX IF NOT EXISTS "workflows_listed" ON "workflows" (made_at, id);
+CREATE INDEX IF NOT EXISTS "workflows_expiring" ON "workflows" (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS "workflows_unstarted" ON "workflows" (made_at) WHERE begun = 0;
+
+CREATE TABLE IF NOT EXISTS "workflow_nodes" (
+  workflow TEXT NOT NULL,
+  node INTEGER NOT NULL, -- its index in the plan; 4294967295 stands for the beginning
+  kind TEXT, -- how it ended: S succeeded, E with an error that is a value, D dead, R revoked, X expired
+  pending INTEGER NOT NULL DEFAULT 0, -- 1: followers are still to be dealt with
+  advanced INTEGER NOT NULL DEFAULT 0, -- how many of them were, one part after the other
+  counted INTEGER NOT NULL DEFAULT 0, -- how many of those it waits for have ended
+  value TEXT, -- JSON: what its followers take, or why there is nothing
+  PRIMARY KEY (workflow, node)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS "workflow_waiting" (
+  workflow TEXT NOT NULL,
+  node INTEGER NOT NULL,
+  id TEXT NOT NULL, -- of the job that is enqueued when the only node ends that this one waits for
+  task TEXT NOT NULL,
+  queue TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  options TEXT, -- JSON
+  gap INTEGER, -- where in the arguments the value of that node goes, in bytes
+  payload ANY NOT NULL, -- the arguments
+  PRIMARY KEY (workflow, node)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS "workflow_events" (
+  workflow TEXT NOT NULL,
+  node INTEGER NOT NULL, -- 4294967295: it begins; 4294967294: all nodes are to be looked at
+  due_at INTEGER NOT NULL, -- when somebody may take it: later while somebody has
+  PRIMARY KEY (workflow, node)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS "workflow_events_due" ON "workflow_events" (due_at, workflow, node);
+"#;
+
 /// The names of a namespace.
 pub(super) fn names(namespace: &Namespace) -> Names {
     let default = *namespace == Namespace::default();
@@ -175,6 +228,7 @@ fn create_inside(connection: &Connection, names: &Names, store: &str) -> Result<
     if connection.query_row(find, [meta], |_| Ok(())).optional()?.is_none() {
         connection.execute_batch(&names.sql(TABLES))?;
     }
+    connection.execute_batch(&names.sql(ADDED))?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use celeriac_core::canvas::StepLink;
 use celeriac_core::{JobId, Outcome, Transition};
 
 use super::fault::Fault;
@@ -11,6 +12,7 @@ use super::reclaim;
 use super::rows::{self, Place};
 use super::scope::{Scope, integer};
 use super::session;
+use super::steps::{self, How};
 use crate::delivery::{Settled, Settlement};
 use crate::error::BrokerError;
 use crate::worker_session::Holder;
@@ -52,16 +54,18 @@ pub(super) fn settle(
 
 fn apply(scope: &mut Scope<'_>, row: i64, settlement: &Settlement) -> Result<(), Fault> {
     let (record, place) = match &settlement.transition {
-        Transition::Finish { outcome, keep, .. } => {
+        Transition::Finish { outcome, keep, step, .. } => {
             scope.execute(r#"DELETE FROM "jobs" WHERE rowid = ?1"#, [row])?;
-            return keep_outcome(scope, &settlement.id, outcome, *keep);
+            keep_outcome(scope, &settlement.id, outcome, *keep)?;
+            return end_step(scope, step.as_deref(), outcome);
         }
         Transition::DeadLetter { record, outcome, keep, retention } => {
             keep_outcome(scope, &settlement.id, outcome, *keep)?;
             rows::rewrite(scope, row, record, Place::Aside)?;
             let bury_at = integer(scope.now().after(*retention).as_millis());
             scope.execute(r#"UPDATE "jobs" SET bury_at = ?2, revoked = NULL WHERE rowid = ?1"#, (row, bury_at))?;
-            return queues::note(scope, &record.queue);
+            queues::note(scope, &record.queue)?;
+            return end_step(scope, record.options.step.as_deref(), outcome);
         }
         Transition::Retry { record, delay } => (record, Place::Due(scope.now().after(*delay))),
         // A suspect waits behind the other suspects, so that one that is handed back again and again holds up none.
@@ -72,6 +76,14 @@ fn apply(scope: &mut Scope<'_>, row: i64, settlement: &Settlement) -> Result<(),
     };
     rows::rewrite(scope, row, record, place)?;
     queues::note(scope, &record.queue)
+}
+
+/// Moves the workflow on that the job is a step of.
+fn end_step(scope: &mut Scope<'_>, link: Option<&StepLink>, outcome: &Outcome) -> Result<(), Fault> {
+    match link {
+        Some(link) => steps::end(scope, link, &link.end(outcome), How::Settled),
+        None => Ok(()),
+    }
 }
 
 /// Keeps the end of a job for those who ask. It also replaces an end that an earlier job of this id has left.

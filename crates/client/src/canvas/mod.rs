@@ -54,8 +54,8 @@
 mod typed;
 
 pub use celeriac_core::canvas::{
-    Canvas, Changes, End, Evaluation, Failure, Feeds, Fill, Gather, Graph, Limits, MAX_DEPTH, MissingValue, Node,
-    NodeKind, NodeState, NotRetried, Place, Plan, Progress, Refusal, SpecError, Status, Step, Takes, Template,
-    WhenDead, Workflow, compile, evaluate,
+    Canvas, EndKind, Evaluation, Failure, Feeds, Fill, Gather, Graph, Limits, MAX_DEPTH, MissingValue, Node, NodeKind,
+    Place, Plan, Policy, Refusal, SpecError, Status, Step, StepEnd, StepLink, Takes, Template, WhenDead, Workflow,
+    compile, evaluate,
 };
 pub use typed::{Job, Next, Part, group, next, step};

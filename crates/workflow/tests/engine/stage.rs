@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::redis::RedisBroker;
+use celeriac_broker::sqlite::SqliteBroker;
 use celeriac_broker::{
     Broker, Delivery, FaultyBroker, FetchRequest, Holder, Registration, Session, Settled, Settlement, StoreClock,
     WorkflowView,
@@ -15,7 +16,7 @@ use celeriac_core::{
     Cause, Ending, Incarnation, JobId, Outcome, QueueName, Rules, State, TaskError, TaskName, Timestamp, WorkflowId,
     decide,
 };
-use celeriac_testkit::{ModelBroker, random_result, shared_redis};
+use celeriac_testkit::{ModelBroker, random_result, shared_redis, temp_sqlite};
 use celeriac_workflow::{Conductor, Sight, sight, submit};
 use serde_json::value::RawValue;
 
@@ -24,6 +25,9 @@ macro_rules! on_each_store {
     ($($name:ident),+ $(,)?) => {
         mod on_the_model {
             $(#[tokio::test] async fn $name() { super::$name(crate::stage::Stage::model().await).await; })+
+        }
+        mod on_sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(crate::stage::Stage::sqlite().await).await; })+
         }
         mod on_redis {
             $(#[tokio::test] async fn $name() { super::$name(crate::stage::Stage::redis().await).await; })+
@@ -52,12 +56,20 @@ pub(crate) struct Stage {
 enum Kind {
     Model,
     Redis,
+    Sqlite,
 }
 
 impl Stage {
     pub(crate) async fn model() -> Self {
         let clock = clock();
         Self::on(Arc::new(ModelBroker::new(clock.clone())), clock, Kind::Model, Box::new(())).await
+    }
+
+    pub(crate) async fn sqlite() -> Self {
+        let clock = clock();
+        let (folder, url) = temp_sqlite();
+        let store = SqliteBroker::open(&url, clock.clone()).await.unwrap();
+        Self::on(Arc::new(store), clock, Kind::Sqlite, Box::new(folder)).await
     }
 
     pub(crate) async fn redis() -> Self {
@@ -84,6 +96,7 @@ impl Stage {
         match self.kind {
             Kind::Model => Self::model().await,
             Kind::Redis => Self::redis().await,
+            Kind::Sqlite => Self::sqlite().await,
         }
     }
 
