@@ -186,16 +186,6 @@ impl Context {
         &self.inner.options.headers
     }
 
-    /// The results that the step waits for, to be read page by page: for the body of a chord with more members than arguments can hold.
-    /// The body then takes nothing, see [`Takes::Nothing`](celeriac_core::canvas::Takes::Nothing).
-    ///
-    /// # Errors
-    /// [`InputsError::NoStep`] for a job that is no step of a workflow; else what the store says.
-    pub async fn inputs(&self) -> Result<Inputs, InputsError> {
-        let link = self.inner.options.step.as_deref().ok_or(InputsError::NoStep)?;
-        self.conductor.inputs(link).await
-    }
-
     /// The workflow whose step the job is, if it is one.
     #[must_use]
     pub fn workflow(&self) -> Option<&WorkflowId> {
@@ -219,6 +209,43 @@ impl Context {
     /// Adds a line to the job's log, which is kept with the job for a day: the newest 100 lines, of at most 1 KiB each.
     pub fn log(&self, line: impl Into<String>) {
         self.notebook.line(&self.inner, line.into());
+    }
+
+    /// The results that this step of a workflow waits for, to be read page by page: for those that are too many to be arguments.
+    ///
+    /// They are read from the store when they are asked for. A step that reads them need not take them, see
+    /// [`Takes::Nothing`](celeriac_core::canvas::Takes::Nothing).
+    ///
+    /// ```
+    /// use celeriac_core::Task;
+    /// use celeriac_worker::{Context, InputsError, Tasks};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Sum {}
+    ///
+    /// impl Task for Sum {
+    ///     const NAME: &'static str = "sum";
+    ///     type Output = u64;
+    /// }
+    ///
+    /// async fn sum(_: Sum, context: Context) -> Result<u64, InputsError> {
+    ///     let mut inputs = context.inputs().await?;
+    ///     let mut sum = 0;
+    ///     while let Some(page) = inputs.next_page::<u64>(500).await? {
+    ///         sum += page.iter().sum::<u64>();
+    ///     }
+    ///     Ok(sum)
+    /// }
+    ///
+    /// let tasks = Tasks::new().handle(sum);
+    /// ```
+    ///
+    /// # Errors
+    /// [`InputsError::NoStep`] for a job that is no step of a workflow, and what the store says.
+    pub async fn inputs(&self) -> Result<Inputs, InputsError> {
+        let step = self.inner.options.step.as_deref().ok_or(InputsError::NoStep)?;
+        self.conductor.inputs(step).await
     }
 
     /// Whether the handler should stop: see [`Context::cancel_reason`].

@@ -319,8 +319,10 @@ impl Fetcher {
         self.asked_idle = call.request.holds_nothing && fetched.jobs.is_empty();
         let later = fetched.next_due.is_none_or(|due| due.since(fetched.now) > BURST_HORIZON);
         let idle = fetched.jobs.is_empty() && call.request.holds_nothing && self.post.held.is_empty();
-        // What was held when the store was asked may have ended since, with a retry that this answer knows nothing of.
-        self.done = self.post.settings.burst && idle && later && !fetched.more && !fetched.suspects_waiting;
+        // What was held when the store was asked may have ended since, with a retry or a next step that this answer knows nothing of.
+        let conducted = self.post.signals.events.were_handled(call.asked);
+        self.done =
+            self.post.settings.burst && idle && later && conducted && !fetched.more && !fetched.suspects_waiting;
     }
 
     /// Puts what was fetched into the backlog and starts who runs it.

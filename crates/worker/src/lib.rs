@@ -75,6 +75,7 @@ mod worker;
 
 pub use blocking::BlockingHandler;
 pub use builder::{DEFAULT_GRACE, WorkerBuilder, WorkerError, default_concurrency};
+pub use celeriac_workflow::{Input, Inputs, InputsError};
 pub use command::{CommandTask, EXIT_NOT_NOW};
 pub use context::{CancelReason, Context};
 pub use handler::Handler;

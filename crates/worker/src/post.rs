@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
 use crate::clock::ClockEstimate;
+use crate::conductor::Events;
 use crate::elsewhere::Elsewhere;
 use crate::ends::Ends;
 use crate::held::Held;
@@ -56,8 +57,9 @@ pub(crate) struct Post {
     pub(crate) progress: Progress,
     pub(crate) elsewhere: Elsewhere,
     pub(crate) notebook: Arc<Notebook>,
-    pub(crate) conductor: Arc<Conductor>,
     pub(crate) epoch: Epoch,
+    /// Carries workflows on, and knows their plans.
+    pub(crate) conductor: Arc<Conductor>,
     /// Threads for blocking tasks.
     pub(crate) threads: Threads,
     pub(crate) signals: Signals,
@@ -91,7 +93,7 @@ pub(crate) struct Signals {
     /// Work is ready, slots are free, and no fetch is answered.
     pub(crate) starving: Notify,
     /// Workflows may have events.
-    pub(crate) events: Notify,
+    pub(crate) events: Events,
     /// The earliest known due time.
     next_due: watch::Sender<Option<Timestamp>>,
 }
@@ -105,7 +107,7 @@ impl Signals {
             end: CancellationToken::new(),
             attention: Notify::new(),
             starving: Notify::new(),
-            events: Notify::new(),
+            events: Events::new(),
             next_due: watch::Sender::new(None),
         }
     }

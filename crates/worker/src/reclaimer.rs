@@ -55,7 +55,7 @@ async fn look(post: &Post) -> Result<Duration, BrokerError> {
         tracing::warn!(worker = %incarnation, "lease ended without a heartbeat; its jobs will run again");
     }
     if events_waiting {
-        post.signals.events.notify_one();
+        post.signals.events.tell();
     }
     drain(post, lost).await?;
     let wait = bounded(post, next_expiry.map_or(Duration::MAX, |next| next.since(now)));
@@ -108,6 +108,7 @@ async fn drain_one(broker: &dyn Broker, incarnation: &Incarnation, post: &Post) 
         match broker.settle(&holder, &settlements).await {
             Ok(settled) => {
                 drained += settlements.len();
+                post.look_for_events(&settlements);
                 end_revoked(post, &holder, &settlements, &settled).await?;
             }
             // Somebody else has finished the drain meanwhile.
@@ -126,5 +127,9 @@ pub(crate) async fn end_revoked(
 ) -> Result<(), BrokerError> {
     let revoked = settlements.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Revoked);
     let revoked: Vec<_> = revoked.map(|(settlement, _)| post.as_revoked(settlement)).collect();
-    if revoked.is_empty() { Ok(()) } else { post.broker.settle(holder, &revoked).await.map(|_| ()) }
+    if !revoked.is_empty() {
+        post.broker.settle(holder, &revoked).await?;
+        post.look_for_events(&revoked);
+    }
+    Ok(())
 }

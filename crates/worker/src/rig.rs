@@ -12,11 +12,11 @@ use tokio_util::task::TaskTracker;
 use crate::builder::WorkerError;
 use crate::executor::Executor;
 use crate::post::Post;
-use crate::pruner;
 use crate::reclaimer::end_revoked;
 use crate::session::Backoff;
 use crate::tasks::Tasks;
 use crate::worker::Worker;
+use crate::{conductor, pruner};
 
 /// Where a worker vanishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +168,7 @@ impl Rig {
     /// # Errors
     /// What the store says.
     pub async fn conduct(&self) -> Result<(), BrokerError> {
-        while self.post.conductor.conduct(MAX_BATCH_JOBS).await? > 0 {}
-        Ok(())
+        conductor::conduct(&self.post.conductor).await
     }
 
     /// Makes ready what is due.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use celeriac_broker::{BrokerError, Holder, Settled, Settlement};
 use celeriac_core::Transition;
 
-use crate::conductor;
 use crate::ends::Batch;
 use crate::post::Post;
 use crate::session::Backoff;
@@ -45,7 +44,7 @@ async fn settle(post: &Post, batch: &Batch) -> Result<(), BrokerError> {
 }
 
 impl Post {
-    /// Counts what became of each, and forgets those that are held no more. After a lost answer "not held" means that the earlier copy was
+    /// Counts what became of each, forgets those that are held no more, and has a look at the events that they may have left. After a lost answer "not held" means that the earlier copy was
     /// carried out. A job that was revoked meanwhile is settled once more, as that.
     pub(crate) fn conclude(&self, settlements: &[Settlement], answers: &[Settled], in_doubt: bool) {
         let mut tally = self.meters.tally();
@@ -57,14 +56,13 @@ impl Post {
                 }
                 Settled::Revoked => self.ends.leave(self.as_revoked(settlement)),
                 _ => {
-                    if conductor::may_leave_an_event(&settlement.transition) {
-                        self.signals.events.notify_one();
-                    }
                     tally.count(&settlement.transition);
                     self.count_settled(&settlement.transition);
                 }
             }
         }
+        // Before they are held no more: a burst that holds nothing and owes no look is over.
+        self.look_for_events(settlements);
         let gone = settlements.iter().zip(answers).filter(|(_, settled)| **settled != Settled::Revoked);
         self.held.remove(gone.map(|(settlement, _)| settlement));
     }

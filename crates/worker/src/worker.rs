@@ -90,8 +90,6 @@ impl Worker {
 
     pub(crate) fn new(broker: Arc<dyn Broker>, tasks: Tasks, settings: Settings) -> Self {
         let post = Post {
-            conductor: Arc::new(Conductor::new(Arc::clone(&broker))),
-            broker,
             meters: Meters::new(&tasks),
             progress: Progress::new(settings.patience / 2),
             tasks,
@@ -104,6 +102,8 @@ impl Worker {
             elsewhere: Elsewhere::default(),
             notebook: Arc::default(),
             epoch: Epoch::default(),
+            conductor: Arc::new(Conductor::new(Arc::clone(&broker))),
+            broker,
             threads: Threads::new(settings.blocking, settings.patience),
             signals: Signals::new(),
             settings,
@@ -242,8 +242,8 @@ fn start_services(post: &Arc<Post>) -> JoinSet<()> {
     services.spawn(promoter::run(Arc::clone(post)));
     services.spawn(reclaimer::run(Arc::clone(post)));
     services.spawn(pruner::run(Arc::clone(post)));
-    services.spawn(notebook::run(Arc::clone(post)));
     services.spawn(conductor::run(Arc::clone(post)));
+    services.spawn(notebook::run(Arc::clone(post)));
     let mender = Arc::clone(post);
     services.spawn(async move { mender.mend_when_asked().await });
     services

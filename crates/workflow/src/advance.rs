@@ -16,6 +16,19 @@ impl Flow<'_> {
         self.advance_all(ROOT, &roots, 0).await
     }
 
+    /// Begins what waits for nothing, and what waits only for joins that do.
+    pub(crate) async fn begin_first(self) -> Result<(), BrokerError> {
+        self.start().await?;
+        let is_empty_join = |node: &Node<'_>| is_root(*node) && node.kind() == NodeKind::Join;
+        if !self.plan.nodes().any(|node| is_empty_join(&node)) {
+            return Ok(());
+        }
+        match self.broker.workflow(self.id()).await? {
+            Some(view) => self.review(&view).await,
+            None => Ok(()),
+        }
+    }
+
     /// Lets the followers of a node go on, those behind the first `from`.
     pub(crate) async fn advance(self, node: Node<'_>, from: u32) -> Result<Advanced, BrokerError> {
         self.advance_all(node.index(), node.followers(), from).await

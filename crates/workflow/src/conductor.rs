@@ -36,10 +36,10 @@ impl Conductor {
         &self.plans
     }
 
-    /// The results that the step with this link waits for.
+    /// The results that the step waits for whose job has this link.
     ///
     /// # Errors
-    /// As for [`Inputs::open`].
+    /// [`InputsError`].
     pub async fn inputs(&self, link: &StepLink) -> Result<Inputs, InputsError> {
         Inputs::open(Arc::clone(&self.broker), &self.plans, link).await
     }

@@ -72,6 +72,10 @@ pub async fn retry(broker: &dyn Broker, id: &WorkflowId, step: Option<&str>) -> 
     for page in handler.chunks(MAX_STEPS).chain(steps.chunks(MAX_STEPS)) {
         retried += persist(|| flow.retry(page)).await?;
     }
+    // Workers would see to the rest. But one that has nothing to do looks for it only now and then.
+    if let Err(error) = flow.go_on_after(view.halted).await {
+        tracing::debug!(workflow = %id, %error, "workers go on with this workflow");
+    }
     Ok(retried)
 }
 
@@ -94,6 +98,14 @@ impl Flow<'_> {
             retried += usize::from(is_retried);
         }
         Ok(retried)
+    }
+
+    /// Goes on with a workflow that is halted no more.
+    async fn go_on_after(self, was_halted: bool) -> Result<(), BrokerError> {
+        match self.broker.workflow(self.id()).await?.filter(|view| was_halted && !view.halted) {
+            Some(view) => self.review(&view).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes the job of a node anew. Whether there is one then, or the node has ended again.

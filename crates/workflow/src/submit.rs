@@ -7,6 +7,7 @@ use celeriac_core::canvas::{Limits, MAX_INLINE, Node, NodeKind, Plan, SpecError,
 use celeriac_core::{QueueName, Record, TaskName, WorkflowId};
 
 use crate::PLAN_VERSION;
+use crate::flow::Flow;
 
 /// About how many bytes of jobs go into one call.
 const MAX_CALL_BYTES: usize = 1024 * 1024;
@@ -75,11 +76,15 @@ async fn put_in_pieces(broker: &dyn Broker, plan: &Plan, new: &NewWorkflow) -> R
         let chunk = chunk(&mut waiting, |step: &WaitingStep| step.record.payload.len());
         persist(|| broker.put_waiting(&new.id, &chunk)).await?;
     }
-    if persist(|| broker.start_workflow(&new.id)).await? {
-        return Ok(());
+    if !persist(|| broker.start_workflow(&new.id)).await? {
+        let detail = format!("{} is gone before it began", new.id);
+        return Err(BrokerError::Corrupt { what: "a workflow", detail }.into());
     }
-    let detail = format!("{} is gone before it began", new.id);
-    Err(BrokerError::Corrupt { what: "a workflow", detail }.into())
+    // It has begun, and workers would see to the rest. But one that has nothing to do looks for it only now and then.
+    if let Err(error) = Flow::new(broker, plan).begin_first().await {
+        tracing::debug!(workflow = %new.id, %error, "workers begin the steps of this workflow");
+    }
+    Ok(())
 }
 
 async fn put(broker: &dyn Broker, new: &NewWorkflow) -> Result<(), SubmitError> {

@@ -8,3 +8,4 @@ mod names;
 mod sessions;
 mod stopping;
 mod support;
+mod workflows;

@@ -100,6 +100,15 @@ async fn results_that_are_too_many_for_arguments_end_the_step_that_takes_them(mu
     assert!(!stage.times().contains_key("chord/body"));
 }
 
+async fn a_result_that_fits_and_its_brackets_do_not_ends_the_step_that_takes_it(mut stage: Stage) {
+    stage.submit(&Workflow::new(Canvas::step("large").then(Canvas::step("next")))).await;
+    let large = format!("\"{}\"", "x".repeat(1024 * 1024 - 2));
+    stage.run(|_, _| ok(&large)).await;
+    let (state, _, error) = stage.end().await;
+    assert_eq!(state, State::Dead);
+    assert!(error.unwrap().starts_with("step chain/1: the result of one step has 1.0 MiB, arguments may have 1 MiB: "));
+}
+
 async fn a_value_that_is_too_large_for_all_of_a_group_ends_each_of_it(mut stage: Stage) {
     let first = Canvas::group((0..20).map(|_| Canvas::step("large")));
     let second = Canvas::group((0..3).map(|_| Canvas::step("next")));
@@ -119,5 +128,6 @@ on_each_store!(
     a_member_that_expires_is_a_failure_like_any_other,
     a_callback_that_dies_changes_nothing,
     results_that_are_too_many_for_arguments_end_the_step_that_takes_them,
+    a_result_that_fits_and_its_brackets_do_not_ends_the_step_that_takes_it,
     a_value_that_is_too_large_for_all_of_a_group_ends_each_of_it,
 );

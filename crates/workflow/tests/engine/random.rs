@@ -100,4 +100,4 @@ macro_rules! on_stores {
         }
     })+ };
 }
-on_stores!(redis on_redis);
+on_stores!(model on_the_model, sqlite on_sqlite, redis on_redis);

@@ -28,6 +28,11 @@ async fn a_retry_of_all_that_failed_resumes_the_workflow(mut stage: Stage) {
     assert_eq!(retry(stage.broker.as_ref(), &w(), None).await.unwrap(), 2);
     assert!(stage.outcome().await.is_none(), "it has not ended any more");
     assert_eq!(stage.sight().await.status, Status::Running);
+    assert_eq!(
+        stage.broker.queues().await.unwrap()[0].ready,
+        3,
+        "what was taken back is there before any worker has looked"
+    );
     stage.run(|_, _| ok("2")).await;
     let times = stage.times();
     assert!(times.values().all(|times| *times == 1), "{times:?}");
