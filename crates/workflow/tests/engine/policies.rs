@@ -89,6 +89,18 @@ async fn a_callback_that_dies_changes_nothing(mut stage: Stage) {
     assert_eq!(sight.view.failures, 0);
 }
 
+async fn a_callback_that_cannot_begin_changes_nothing_either(mut stage: Stage) {
+    let workflow = Workflow::new(Canvas::group((0..3).map(|_| Canvas::step("large"))));
+    stage.submit(&workflow.on_success(Canvas::step("done")).on_failure(Canvas::step("alarm"))).await;
+    let large = format!("\"{}\"", "x".repeat(400_000));
+    stage.run(|_, _| ok(&large)).await;
+    assert_eq!((stage.times().len(), stage.end().await.0), (3, State::Succeeded));
+    let sight = stage.sight().await;
+    assert_eq!(sight.status, Status::Succeeded);
+    let on_success = sight.nodes.iter().find(|node| node.name == "on_success").unwrap();
+    assert_eq!(on_success.state, NodeState::Dead);
+}
+
 async fn results_that_are_too_many_for_arguments_end_the_step_that_takes_them(mut stage: Stage) {
     let members = (0..30).map(|_| Canvas::step("large"));
     stage.submit(&Workflow::new(Canvas::group(members).join(Canvas::step("body")))).await;
@@ -127,6 +139,7 @@ on_each_store!(
     only_what_is_behind_a_failure_waits,
     a_member_that_expires_is_a_failure_like_any_other,
     a_callback_that_dies_changes_nothing,
+    a_callback_that_cannot_begin_changes_nothing_either,
     results_that_are_too_many_for_arguments_end_the_step_that_takes_them,
     a_result_that_fits_and_its_brackets_do_not_ends_the_step_that_takes_it,
     a_value_that_is_too_large_for_all_of_a_group_ends_each_of_it,
