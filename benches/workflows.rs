@@ -116,7 +116,7 @@ async fn chains<F: Future<Output = Result<()>>>(bench: &Bench, name: &str, floor
         let rest = (1..HOPS).map(|_| Canvas::from(Step::new("hop").takes(Takes::Arguments)));
         let chain = Canvas::chain(std::iter::once(Canvas::from(first)).chain(rest));
         bench.moments.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let result = bench.run(&format!("chain-{name}-{round}"), &Workflow::new(chain)).await?;
+        let result = bench.run(&format!("chain-{round}"), &Workflow::new(chain)).await?;
         anyhow::ensure!(result == HOPS.to_string(), "the chain answered {result}");
         let mut pings = Vec::new();
         for _ in 0..HOPS {

@@ -275,6 +275,7 @@ macro_rules! conformance_suite {
                 a_dead_callback_counts_for_nothing
                 what_follows_in_a_halted_workflow_is_pending
                 a_step_begins_once
+                a_job_that_has_begun_waits_no_more
                 a_step_that_begins_joins_the_end_of_its_queue
                 a_failed_step_begins_again
                 the_last_failed_step_that_begins_again_resumes

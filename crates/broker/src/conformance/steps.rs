@@ -151,12 +151,14 @@ pub async fn a_failure_that_is_a_value_goes_on(context: Context) -> Outcome {
 
 /// A callback that fails is no failure of the workflow, and nothing is to be done about it.
 pub async fn a_dead_callback_counts_for_nothing(context: Context) -> Outcome {
-    let flow = Flow::begin(&context, [under(Policy::Callback, link(0))], vec![]).await?;
+    let links = [under(Policy::Callback, link(0)), under(Policy::Wait, link(1))];
+    let flow = Flow::begin(&context, links, vec![]).await?;
     flow.die(0).await?;
     assert_eq!((flow.failed().await?, flow.events().await?), ((0, false), vec![]));
     assert_eq!(flow.ended(0).await?.map(|end| end.0), Some('D'));
+    flow.die(1).await?;
     let again = context.broker.begin_steps(&flow.id, &[step(under(Policy::Callback, link(0)))], true).await?;
-    assert_eq!((again, flow.failed().await?), (vec![Begun::Done], (0, false)));
+    assert_eq!((again, flow.failed().await?), (vec![Begun::Done], (1, false)));
     Ok(())
 }
 
@@ -189,6 +191,16 @@ pub async fn a_step_begins_once(context: Context) -> Outcome {
     assert_eq!(begin(true).await?, [Begun::Before]);
     assert!(context.broker.result(&step_id(&link(0))).await?.is_some());
     assert!(!flow.is_ready(0).await?);
+    Ok(())
+}
+
+/// A job that has begun does not wait any more: whoever takes the event sees whether it is still there.
+pub async fn a_job_that_has_begun_waits_no_more(context: Context) -> Outcome {
+    let flow = Flow::begin(&context, [link_before(0, &[1])], vec![waiting(link(1))]).await?;
+    assert_eq!(context.broker.begin_steps(&flow.id, &[step(link(1))], false).await?, [Begun::Done]);
+    flow.succeed(0).await?;
+    assert_eq!(flow.events().await?, [1]);
+    assert_eq!(flow.take(1).await?.record.payload, b"{}");
     Ok(())
 }
 
@@ -273,6 +285,7 @@ pub async fn followers_are_dealt_with_in_parts(context: Context) -> Outcome {
     assert_eq!(flow.events().await?, [] as [u32; 0]);
     let kept = flow.end(0).await?.map(|end| (end.pending, end.advanced));
     assert_eq!(kept, Some((true, 2)));
+    assert_eq!(broker.advance(&flow.id, &Advance { last: true, ..advance(0, 3, 4) }).await?, Advanced::Moved(2));
     let last = Advance { counts: vec![Counts(2, 2)], last: true, ..advance(0, 2, 3) };
     assert_eq!(broker.advance(&flow.id, &last).await?, Advanced::Done);
     let kept = flow.end(0).await?.map(|end| (end.pending, end.advanced));

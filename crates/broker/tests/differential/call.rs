@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::schedules::{ScheduleCall, ScheduleWish, scheduling};
+use crate::workflows::{WorkflowCall, WorkflowWish, carrying_out};
 
 /// A way out of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +135,7 @@ pub(crate) enum Wish {
         queue: Index,
     },
     Schedules(ScheduleWish),
+    Workflows(WorkflowWish),
 }
 
 fn ways() -> impl Strategy<Value = Way> {
@@ -216,7 +218,8 @@ fn keeping() -> impl Strategy<Value = Wish> {
 
 pub(crate) fn wishes() -> impl Strategy<Value = Wish> {
     let scheduling = scheduling().prop_map(Wish::Schedules);
-    prop_oneof![3 => producing(), 8 => working(), 6 => keeping(), 5 => scheduling]
+    let carrying_out = carrying_out().prop_map(Wish::Workflows);
+    prop_oneof![3 => producing(), 8 => working(), 6 => keeping(), 5 => scheduling, 6 => carrying_out]
 }
 
 /// A call, the same for every side. Workers, sessions and deliveries are counted in the order in which they came to be.
@@ -243,4 +246,5 @@ pub(crate) enum Call {
     Delete(Vec<JobId>),
     Purge(QueueName),
     Schedules(ScheduleCall),
+    Workflows(WorkflowCall),
 }

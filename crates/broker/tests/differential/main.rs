@@ -8,6 +8,7 @@ mod call;
 mod schedules;
 mod side;
 mod stores;
+mod workflows;
 mod world;
 
 use proptest::prelude::*;

@@ -9,11 +9,13 @@ use celeriac_broker::conformance::{
 };
 use celeriac_broker::{
     Broker, BrokerError, Delivery, Exchanged, Fetched, Holder, JobFilter, Revocation, Session, Settlement,
+    WorkflowEvent,
 };
 use celeriac_core::{Fence, JobId, Timestamp, Transition};
 
 use crate::call::{Call, Way};
 use crate::schedules;
+use crate::workflows::{self, WorkflowCall};
 
 /// How long the dead are kept; off the whole seconds, so that whether a job is as old or older is not asked.
 const RETENTION: Duration = Duration::from_millis(60_500);
@@ -43,13 +45,16 @@ pub(crate) struct Side {
     /// Every delivery, in the order of the hand-outs.
     pub(crate) deliveries: Vec<Delivery>,
     tokens: Tokens,
-    /// Whether a job was revoked that waited.
+    /// Every event that was taken.
+    events: Vec<WorkflowEvent>,
+    /// Whether a job was revoked or withdrawn that waited.
     revoked: bool,
 }
 
 impl Side {
     pub(crate) fn new(name: &'static str, broker: Arc<dyn Broker>) -> Self {
-        Self { name, broker, sessions: Vec::new(), deliveries: Vec::new(), tokens: Tokens::default(), revoked: false }
+        let (sessions, deliveries, events) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, broker, sessions, deliveries, tokens: Tokens::default(), events, revoked: false }
     }
 
     /// Carries out a call; the answer, or the refusal, as text.
@@ -76,6 +81,10 @@ impl Side {
                 let answers = self.broker.revoke(ids, "test").await;
                 self.revoked |= answers.as_ref().is_ok_and(|answers| answers.contains(&Revocation::Ended));
                 answers.map(text)
+            }
+            Call::Workflows(call) => {
+                self.revoked |= matches!(call, WorkflowCall::Withdraw(..));
+                call.answer(self.broker.as_ref(), &mut self.events).await
             }
             Call::Drain { worker, count, way } => self.drain(*worker, *count, *way, now).await,
             _ => self.plain_call(call).await,
@@ -127,7 +136,7 @@ impl Side {
             Call::Pause(queue, paused) => broker.set_paused(queue, *paused).await.map(text),
             Call::Release(task, max) => broker.release_parked(std::slice::from_ref(task), *max).await.map(text),
             // Ends and registrations a store may also drop by itself.
-            Call::Prune => broker.prune(100).await.map(|pruned| text(pruned.dead)),
+            Call::Prune => broker.prune(100).await.map(|pruned| text((pruned.dead, pruned.workflows))),
             Call::Delete(ids) => broker.delete_dead(ids).await.map(text),
             Call::Purge(queue) => broker.purge(queue, 500, "test").await.map(text),
             Call::Schedules(call) => call.answer(broker.as_ref()).await,
@@ -199,9 +208,12 @@ impl Side {
         }
         lines.extend(self.broker.workers().await?.into_iter().map(text));
         lines.extend(schedules::listing(self.broker.as_ref()).await?.into_iter().map(text));
+        lines.extend(workflows::listing(self.broker.as_ref()).await?);
         let mut lost = self.broker.lost(100).await?;
         lost.sort();
-        lines.push(format!("lost {lost:?}, next lease ends {:?}", self.broker.condemn_expired(0).await?.next_expiry));
+        let look = self.broker.condemn_expired(0).await?;
+        lines.push(format!("lost {lost:?}, next lease ends {:?}", look.next_expiry));
+        lines.push(format!("events wait: {}", look.events_waiting));
         for id in ids {
             if let Some(end) = self.broker.result(id).await? {
                 lines.push(text(end));

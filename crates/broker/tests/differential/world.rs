@@ -11,6 +11,7 @@ use crate::call::{Age, Call, JobWish, Way, Wish};
 use crate::schedules::{self, Beats, ScheduleCall, ScheduleWish};
 use crate::side::Side;
 use crate::stores::{self, Guard};
+use crate::workflows;
 
 pub(crate) const QUEUES: [&str; 3] = ["a", "b", "c"];
 pub(crate) const TASKS: [&str; 2] = ["one", "two"];
@@ -35,7 +36,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Empty stores, two workers, a job in each queue and two schedules.
+    /// Empty stores, two workers, a job in each queue, two schedules and a workflow.
     pub(crate) async fn open() -> Self {
         let clock = StoreClock::manual(Timestamp::from_millis(1_764_000_000_000));
         let (sides, guards) = stores::open(&clock).await;
@@ -47,15 +48,15 @@ impl World {
             sides,
             _guards: guards,
             lanes,
-            ids: Vec::new(),
+            ids: workflows::ids().collect(),
             ended: Vec::new(),
             uneven: 0,
             beats: Beats::default(),
         };
         let jobs = QUEUES.map(|queue| job_of(TASKS[0], queue)).into();
         let batch = world.next_batch(0, jobs);
-        let schedules = Call::Schedules(schedules::first());
-        for call in [batch, world.registration(), world.registration_after(1), schedules] {
+        let (schedules, workflow) = (Call::Schedules(schedules::first()), Call::Workflows(workflows::first()));
+        for call in [batch, world.registration(), world.registration_after(1), schedules, workflow] {
             world.carry_out(&call).await.expect("the sides begin alike");
         }
         world
@@ -121,6 +122,9 @@ impl World {
         match wish {
             Wish::Vanish { worker } => self.vanish(worker),
             Wish::Schedules(wish) => self.schedule(wish).await,
+            Wish::Workflows(wish) => {
+                vec![Call::Workflows(workflows::decide(wish, self.model().broker.as_ref(), self.now()).await)]
+            }
             _ => self.decide_one(wish).await.into_iter().collect(),
         }
     }

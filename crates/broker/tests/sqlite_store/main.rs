@@ -14,3 +14,4 @@ mod sharing;
 #[cfg(target_os = "linux")]
 mod small_disk;
 mod support;
+mod workflows;
