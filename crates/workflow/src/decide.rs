@@ -116,3 +116,6 @@ impl Marks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,9 @@ impl<'f> Flow<'f> {
         let Some(kept) = self.end(node.index()).await?.filter(|kept| !kept.kind().lets_go_on()) else { return Ok(()) };
         let Some(failure) = failure(node, &kept.end.value) else { return Ok(()) };
         self.call_failure_handler(&failure).await?;
-        if policy == Policy::Fail && self.withdraw().await? {
+        // Where the end is noted, all has been taken back for another failure, and nothing has begun since.
+        let is_noted = view.halted && view.ended_at.is_some();
+        if policy == Policy::Fail && !is_noted && self.withdraw().await? {
             self.finish_failed(&failure).await?;
         }
         Ok(())

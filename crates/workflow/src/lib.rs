@@ -5,6 +5,26 @@
 //! plan. [`sight`] shows how far a workflow is, [`retry`] and [`revoke`] are what people order, and [`Inputs`] reads the results that a step
 //! waits for page by page.
 //!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use celeriac_workflow::{Conductor, sight, submit};
+//!
+//! let broker = celeriac_broker::connect(&"sqlite:queue.db".parse()?).await?;
+//! let workflow = r#"{"chain": [{"task": "orders.list"}, {"task": "orders.sum"}]}"#.parse()?;
+//! let id = "nightly".parse()?;
+//! submit(broker.as_ref(), &workflow, &id, |_| None).await?;
+//! // A worker does this by itself.
+//! Conductor::new(broker.clone()).conduct(50).await?;
+//! let sight = sight(broker.as_ref(), &id).await?.expect("it was submitted");
+//! println!("{}", sight.status);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One file is one thing that is done: `submit`, `conductor`, `advance` (followers of a node that has ended go on), `begin` (jobs are made),
+//! `halt` (a failure, a revocation), `review` (all nodes are looked at), `finish`. What is to be done for a node is decided in `decide`, without a
+//! store.
+//!
 //! # Invariants
 //! * The ends of steps in the store are the truth. A count, a bell, an event only say where to look.
 //! * Everything may be done twice, and by several processes at once.

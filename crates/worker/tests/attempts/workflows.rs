@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, FaultyBroker, Operation};
+use celeriac_broker::{Broker, Fault, FaultyBroker, Operation};
 use celeriac_core::canvas::{Canvas, Takes, Workflow};
 use celeriac_core::{JobId, State, Task, WorkflowId};
 use celeriac_worker::{Context, InputsError, Tasks};
@@ -92,4 +92,18 @@ async fn a_worker_without_workflows_asks_for_events_once() {
     enqueue(&store, probes(400)).await;
     let summary = AtWork::start(&store, tasks(), |worker| worker.burst(true).concurrency(8)).ended().await;
     assert_eq!((summary.succeeded, faulty.calls(Operation::TakeEvents)), (400, 1));
+}
+
+#[tokio::test]
+async fn a_burst_sees_through_what_another_worker_has_left_though_the_store_was_away() {
+    let faulty = Arc::new(FaultyBroker::new(store().await));
+    let store: Arc<dyn Broker> = Arc::clone(&faulty) as Arc<dyn Broker>;
+    let id: WorkflowId = "w".parse().unwrap();
+    let elsewhere = Canvas::step(Probe::NAME).queue("elsewhere");
+    submit(store.as_ref(), &Workflow::new(elsewhere), &id, |_| None).await.unwrap();
+    store.revoke_workflow(&id, "ann").await.unwrap();
+    faulty.fail_next(Operation::TakeEvents, Fault::Unreachable);
+    AtWork::start(&store, tasks(), |worker| worker.burst(true)).ended().await;
+    let outcome = store.result(&JobId::new("w").unwrap()).await.unwrap();
+    assert_eq!(outcome.map(|outcome| outcome.state), Some(State::Revoked));
 }

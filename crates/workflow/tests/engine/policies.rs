@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use celeriac_broker::Operation;
 use celeriac_core::State;
 use celeriac_core::canvas::{Canvas, Status, WhenDead, Workflow};
 use celeriac_core::{Ending, TaskName};
@@ -35,6 +36,17 @@ async fn a_failure_takes_back_what_has_not_begun_and_calls_its_handler_once(mut 
     stage.run(broken).await;
     assert_eq!(stage.ran.len(), 1);
     assert_eq!(stage.sight().await.count(&[NodeState::Succeeded]), 1);
+}
+
+async fn a_workflow_is_gone_through_for_the_first_of_its_failures_only(mut stage: Stage) {
+    let members = (0..600).map(|_| Canvas::step("bad"));
+    stage.submit(&Workflow::new(Canvas::group(members))).await;
+    let jobs = stage.fetch(50).await;
+    stage.settle(jobs.into_iter().map(|job| (job, died("no disk".to_owned()))).collect()).await;
+    stage.run(broken).await;
+    assert_eq!(stage.ran, []);
+    assert_eq!(stage.faulty.calls(Operation::Withdraw), 2, "a page of 500, and one of 50");
+    assert_eq!(stage.sight().await.count(&[NodeState::Dead]), 50);
 }
 
 async fn a_failure_is_a_value_if_the_workflow_goes_on(mut stage: Stage) {
@@ -89,6 +101,18 @@ async fn a_callback_that_dies_changes_nothing(mut stage: Stage) {
     assert_eq!(sight.view.failures, 0);
 }
 
+async fn a_callback_that_cannot_begin_changes_nothing_either(mut stage: Stage) {
+    let workflow = Workflow::new(Canvas::group((0..3).map(|_| Canvas::step("large"))));
+    stage.submit(&workflow.on_success(Canvas::step("done")).on_failure(Canvas::step("alarm"))).await;
+    let large = format!("\"{}\"", "x".repeat(400_000));
+    stage.run(|_, _| ok(&large)).await;
+    assert_eq!((stage.times().len(), stage.end().await.0), (3, State::Succeeded));
+    let sight = stage.sight().await;
+    assert_eq!(sight.status, Status::Succeeded);
+    let on_success = sight.nodes.iter().find(|node| node.name == "on_success").unwrap();
+    assert_eq!(on_success.state, NodeState::Dead);
+}
+
 async fn results_that_are_too_many_for_arguments_end_the_step_that_takes_them(mut stage: Stage) {
     let members = (0..30).map(|_| Canvas::step("large"));
     stage.submit(&Workflow::new(Canvas::group(members).join(Canvas::step("body")))).await;
@@ -123,10 +147,12 @@ async fn a_value_that_is_too_large_for_all_of_a_group_ends_each_of_it(mut stage:
 
 on_each_store!(
     a_failure_takes_back_what_has_not_begun_and_calls_its_handler_once,
+    a_workflow_is_gone_through_for_the_first_of_its_failures_only,
     a_failure_is_a_value_if_the_workflow_goes_on,
     only_what_is_behind_a_failure_waits,
     a_member_that_expires_is_a_failure_like_any_other,
     a_callback_that_dies_changes_nothing,
+    a_callback_that_cannot_begin_changes_nothing_either,
     results_that_are_too_many_for_arguments_end_the_step_that_takes_them,
     a_result_that_fits_and_its_brackets_do_not_ends_the_step_that_takes_it,
     a_value_that_is_too_large_for_all_of_a_group_ends_each_of_it,

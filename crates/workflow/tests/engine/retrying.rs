@@ -70,6 +70,22 @@ async fn what_waits_behind_a_failure_goes_on_after_its_retry(mut stage: Stage) {
     assert_eq!(stage.end().await, (State::Succeeded, Some("2".to_owned()), None));
 }
 
+async fn a_body_of_many_members_that_was_taken_back_begins_again(mut stage: Stage) {
+    let chord = Canvas::group((0..20).map(|_| Canvas::step("member"))).join(Canvas::step("body"));
+    stage.submit(&Workflow::new(Canvas::group([chord, Canvas::step("bad").into()]))).await;
+    let mut jobs = stage.fetch(100).await;
+    let bad = jobs.pop().unwrap();
+    stage.settle(jobs.into_iter().map(|job| (job, Ending::Succeeded(raw("1")))).collect()).await;
+    stage.conduct().await;
+    stage.settle_one(bad, died("no disk".to_owned())).await;
+    stage.run(|_, _| ok("2")).await;
+    assert_eq!(stage.ran, [], "the body waited in its queue, and was taken back");
+    assert_eq!(retry(stage.broker.as_ref(), &w(), None).await.unwrap(), 1);
+    stage.run(|_, _| ok("2")).await;
+    assert_eq!(stage.times().into_keys().collect::<Vec<_>>(), ["group/0/body", "group/1"]);
+    assert_eq!(stage.end().await.1.as_deref(), Some("[2,2]"));
+}
+
 async fn a_step_whose_dead_job_was_deleted_begins_as_at_first(mut stage: Stage) {
     stage.submit(&Workflow::new(Canvas::step("good").then(Canvas::step("bad")))).await;
     stage.run(|task, _| if task.as_str() == "bad" { Err("no".to_owned()) } else { ok("5") }).await;
@@ -111,6 +127,7 @@ on_each_store!(
     a_retry_of_one_of_two_failures_runs_that_and_resumes_nothing,
     a_retry_that_fails_again_can_be_repeated,
     what_waits_behind_a_failure_goes_on_after_its_retry,
+    a_body_of_many_members_that_was_taken_back_begins_again,
     a_step_whose_dead_job_was_deleted_begins_as_at_first,
     callbacks_that_died_are_retried_too,
     what_cannot_be_retried_is_named,
