@@ -294,7 +294,7 @@ fn withdraw(scope: &mut Scope<'_>, workflow: &WorkflowId, ids: &[JobId]) -> Resu
     Ok(Some(withdrawn))
 }
 
-/// Removes workflows whose time is over, and those that nobody began.
+/// Removes workflows whose time is over, and those that nobody began. Their events go when somebody takes them.
 pub(super) fn prune(scope: &mut Scope<'_>, max: usize) -> Result<usize, Fault> {
     let now = scope.now().as_millis();
     let unstarted = now.checked_sub(u64::try_from(UNSTARTED_TTL.as_millis()).unwrap_or(u64::MAX));
@@ -319,7 +319,6 @@ fn remove(scope: &mut Scope<'_>, id: &str) -> Result<(), Fault> {
     for sql in [
         r#"DELETE FROM "workflow_nodes" WHERE workflow = ?1"#,
         r#"DELETE FROM "workflow_waiting" WHERE workflow = ?1"#,
-        r#"DELETE FROM "workflow_events" WHERE workflow = ?1"#,
         r#"DELETE FROM "workflows" WHERE id = ?1"#,
     ] {
         scope.execute(sql, [id])?;

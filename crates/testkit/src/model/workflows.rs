@@ -220,17 +220,20 @@ impl Store {
     }
 
     fn take_events(&mut self, max: usize, lease: Duration) -> Vec<WorkflowEvent> {
-        self.events.retain(|(workflow, _), _| self.workflows.contains_key(workflow));
         let due = self.events.iter().filter(|(_, due)| **due <= self.now);
         let mut due: Vec<_> = due.map(|((workflow, node), due)| (*due, workflow.clone(), *node)).collect();
         due.sort();
         due.truncate(max);
         let until = self.now.after(lease);
-        let take = |(_, workflow, node): (_, WorkflowId, u32)| {
-            self.events.insert((workflow.clone(), node), until);
-            WorkflowEvent { workflow, node, until }
-        };
-        due.into_iter().map(take).collect()
+        let mut taken = Vec::new();
+        for (_, workflow, node) in due {
+            self.events.remove(&(workflow.clone(), node));
+            if self.workflows.contains_key(&workflow) {
+                self.events.insert((workflow.clone(), node), until);
+                taken.push(WorkflowEvent { workflow, node, until });
+            }
+        }
+        taken
     }
 
     fn step_ends(&self, workflow: &WorkflowId, nodes: &[u32], values: bool) -> Vec<Option<KeptEnd>> {
@@ -270,7 +273,6 @@ impl Store {
         let over = self.workflows.values().filter(is_over).map(|kept| kept.view.id.clone());
         let over: Vec<_> = over.take(max).collect();
         self.workflows.retain(|id, _| !over.contains(id));
-        self.events.retain(|(workflow, _), _| !over.contains(workflow));
         over.len()
     }
 
