@@ -269,6 +269,24 @@ pub async fn a_workflow_that_never_begins_is_removed(context: Context) -> Outcom
     Ok(())
 }
 
+/// A workflow that has ended before it began is kept as long as its end says, and removed then, also if it is told to begin.
+pub async fn a_workflow_that_ended_unbegun_is_removed(context: Context) -> Outcome {
+    let broker = &context.broker;
+    for (id, retention) in [("short", seconds(10)), ("long", UNSTARTED_TTL * 2)] {
+        broker.put_workflow(&NewWorkflow { begins: false, ..new_flow(id) }).await?;
+        assert_eq!(broker.revoke_workflow(&workflow_id(id), "ann").await?, WorkflowRevoked::Done);
+        let end = flow_end(id, State::Revoked, &context);
+        assert!(broker.finish_workflow(&workflow_id(id), &end, DAY, retention).await?);
+    }
+    assert!(broker.start_workflow(&workflow_id("short")).await?);
+    context.advance(seconds(10));
+    assert_eq!(broker.prune(10).await?.workflows, 1);
+    context.advance(UNSTARTED_TTL);
+    assert_eq!(broker.prune(10).await?.workflows, 0);
+    assert!(broker.workflow(&workflow_id("long")).await?.is_some());
+    Ok(())
+}
+
 /// A clean-up removes only so many workflows at once.
 pub async fn a_clean_up_of_workflows_is_bounded(context: Context) -> Outcome {
     for (id, begins) in [("a", true), ("b", true), ("c", false)] {
