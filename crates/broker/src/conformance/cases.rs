@@ -252,6 +252,7 @@ macro_rules! conformance_suite {
                 a_workflow_ends_once
                 a_clean_up_removes_old_workflows
                 a_workflow_that_never_begins_is_removed
+                a_workflow_that_ended_unbegun_is_removed
                 a_clean_up_of_workflows_is_bounded
                 a_revoked_workflow_begins_nothing
                 a_workflow_that_has_succeeded_is_not_revoked
