@@ -97,7 +97,11 @@ impl Bench {
 
     async fn run(&self, id: &str, workflow: &Workflow) -> Result<String> {
         let id: WorkflowId = id.parse()?;
+        let began = Instant::now();
         submit(self.broker.as_ref(), workflow, &id, |_| None).await?;
+        if std::env::var_os("SUBMITTED").is_some() {
+            println!("submitted within {:?}", began.elapsed());
+        }
         let outcome = self.broker.wait_result(&id.as_str().parse()?).await?;
         outcome.result.map(|result| result.get().to_owned()).context(outcome.error.unwrap_or_default())
     }
