@@ -114,6 +114,9 @@ pub trait Workflows: Send + Sync {
 
     /// Notes that a workflow has ended, and how: whoever waits for the end of a job with the workflow's id is told. It is removed after
     /// `retention`, its end after `keep`. Answers whether it had not been noted since it last began; only then something is done.
+    ///
+    /// Success is noted of a workflow that is not halted, any other end of one that is: whoever notes it may have looked before somebody
+    /// retried a step or revoked the workflow.
     async fn finish_workflow(
         &self,
         workflow: &WorkflowId,

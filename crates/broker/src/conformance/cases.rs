@@ -250,6 +250,7 @@ macro_rules! conformance_suite {
                 a_look_says_whether_events_wait
                 workflows_are_listed_newest_first
                 a_workflow_ends_once
+                an_end_is_noted_only_of_a_workflow_that_has_come_to_it
                 a_clean_up_removes_old_workflows
                 a_workflow_that_never_begins_is_removed
                 a_workflow_that_ended_unbegun_is_removed

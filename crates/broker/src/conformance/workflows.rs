@@ -230,6 +230,25 @@ pub async fn a_workflow_ends_once(context: Context) -> Outcome {
     Ok(())
 }
 
+/// Whoever notes an end may have looked before a retry, or before somebody revoked: then there is nothing to be noted.
+pub async fn an_end_is_noted_only_of_a_workflow_that_has_come_to_it(context: Context) -> Outcome {
+    let flow = Flow::begin(&context, [link(0)], vec![]).await?;
+    let finish = async |state| {
+        let end = flow_end(FLOW, state, &context);
+        context.broker.finish_workflow(&flow.id, &end, DAY, DAY).await
+    };
+    assert!(!finish(State::Dead).await? && !finish(State::Revoked).await?);
+    assert_eq!(flow.view().await?.ended_at, None);
+    flow.die(0).await?;
+    assert!(!finish(State::Succeeded).await?);
+    assert!(finish(State::Dead).await?);
+    context.broker.begin_steps(&flow.id, &[step(link(0))], true).await?;
+    assert!(!finish(State::Dead).await?);
+    assert_eq!(context.broker.result(&flow_end(FLOW, State::Dead, &context).id).await?, None);
+    assert!(finish(State::Succeeded).await?);
+    Ok(())
+}
+
 /// A workflow that has ended is removed after its retention, with its ends and its waiting jobs; its events are not answered.
 pub async fn a_clean_up_removes_old_workflows(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [link_counting(0, 2, 2)], vec![waiting(link(1))]).await?;

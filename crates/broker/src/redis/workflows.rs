@@ -340,7 +340,7 @@ impl Workflows for RedisBroker {
         }
         let mut call = Call::new(&script::FINISH_WORKFLOW, &list);
         call.arg(self.now_override()).arg(self.keys.finished()).arg(workflow.as_str());
-        call.arg(millis(retention)).arg(outcome.encode());
+        call.arg(millis(retention)).arg(outcome.encode()).arg(u8::from(outcome.state != State::Succeeded));
         if keep > 0 {
             call.arg(keep);
         }

@@ -260,8 +260,10 @@ fn finish(
 ) -> Result<bool, Fault> {
     let now = scope.now();
     let millis = |instant: Timestamp| integer(instant.as_millis());
-    let sql = r#"UPDATE "workflows" SET ended_at = ?2, expires_at = ?3 WHERE id = ?1 AND ended_at IS NULL"#;
-    if scope.execute(sql, (workflow.as_str(), millis(now), millis(now.after(retention))))? == 0 {
+    let halted = outcome.state != State::Succeeded;
+    let sql =
+        r#"UPDATE "workflows" SET ended_at = ?2, expires_at = ?3 WHERE id = ?1 AND ended_at IS NULL AND halted = ?4"#;
+    if scope.execute(sql, (workflow.as_str(), millis(now), millis(now.after(retention)), halted))? == 0 {
         return Ok(false);
     }
     keep_outcome(scope, &outcome.id, outcome, keep)?;

@@ -9,7 +9,7 @@ use celeriac_broker::{
     UNSTARTED_TTL, WorkflowEvent, WorkflowMark, WorkflowRevoked, WorkflowView, Workflows,
 };
 use celeriac_core::canvas::{Policy, StepEnd, WaitingStep};
-use celeriac_core::{JobId, Outcome, Record, Timestamp, WorkflowId};
+use celeriac_core::{JobId, Outcome, Record, State, Timestamp, WorkflowId};
 
 use super::broker::ModelBroker;
 use super::places::{Job, Place};
@@ -164,9 +164,9 @@ impl Workflows for ModelBroker {
     ) -> Result<bool, BrokerError> {
         Ok(self.call(|store| {
             let now = store.now;
-            let Some(kept) = store.workflows.get_mut(workflow).filter(|kept| kept.view.ended_at.is_none()) else {
-                return false;
-            };
+            let halted = outcome.state != State::Succeeded;
+            let may_end = |kept: &&mut KeptWorkflow| kept.view.ended_at.is_none() && kept.view.halted == halted;
+            let Some(kept) = store.workflows.get_mut(workflow).filter(may_end) else { return false };
             (kept.view.ended_at, kept.until) = (Some(now), Some(now.after(retention)));
             store.keep_end(outcome.clone(), keep);
             true
