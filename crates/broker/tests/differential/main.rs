@@ -37,7 +37,8 @@ async fn play(wishes: Vec<Wish>) -> Result<(), TestCaseError> {
 
 /// Plays sequences of what chance chooses; `seeds` keeps those that failed.
 fn compare(wishes: impl Strategy<Value = Wish>, seeds: &'static str) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("threads can be started");
     let config = ProptestConfig {
         cases: cases(),
         max_shrink_iters: 2000,
