@@ -221,6 +221,40 @@ local function end_step(store, flow, workflow, step, now)
   end
 end
 
+-- Keeps the ends of steps that have succeeded and count for one node, as end_step does, but together.
+local function succeed_members(store, flow, workflow, members, now)
+  local state = redis.call('HMGET', flow, 'made', 'halted')
+  if not state[1] then
+    return
+  end
+  local letter, pairs_of, counted = state[2] and 's' or 'S', {}, 0
+  local counts = {{node = members.follower, need = members.need}}
+  for first = 1, #members.nodes, VALUES do
+    local fields = {}
+    for at = first, math.min(first + VALUES - 1, #members.nodes) do
+      fields[#fields + 1] = 'e' .. members.nodes[at]
+    end
+    local kept = redis.call('HMGET', flow, unpack(fields))
+    for at, field in ipairs(fields) do
+      local value = members.values[first + at - 1]
+      if kept[at] then
+        local step = {node = string.sub(field, 2), letter = 'S', value = value, flags = 'i', next = {}, counts = counts}
+        end_step(store, flow, workflow, step, now)
+      else
+        local size = #pairs_of
+        pairs_of[size + 1], pairs_of[size + 2] = field, letter .. value
+        counted = counted + 1
+      end
+    end
+  end
+  in_chunks('HSET', flow, pairs_of)
+  if counted > 0 and not state[2] then
+    if redis.call('HINCRBY', flow, 'c' .. members.follower, counted) >= members.need then
+      leave_event(store.events, workflow, members.follower, now)
+    end
+  end
+end
+
 -- Reads the end of a step from the arguments: `take` answers the next one, `lists` the place before the lists of a queue by its place, `names`
 -- its name.
 local function read_step(take, lists, names)
