@@ -8,18 +8,29 @@ local workflow = KEYS[1]
 local max_bytes = tonumber(ARGV[1])
 local with_values = ARGV[2]
 
-local found, bytes = {}, 0
-for at = 3, #ARGV do
-  local kept = redis.call('HMGET', workflow, 'e' .. ARGV[at], 'a' .. ARGV[at])
-  local text = kept[1] or ''
-  if with_values == '0' then
-    text = string.sub(text, 1, 1)
+local found, bytes, longest, at = {}, 0, 0, 3
+-- Some at a time: first a few, then as many as fit if all are as long as the longest so far.
+local step = 16
+while at <= #ARGV do
+  local fields, last = {}, math.min(at + step - 1, #ARGV)
+  for node = at, last do
+    local size = #fields
+    fields[size + 1], fields[size + 2] = 'e' .. ARGV[node], 'a' .. ARGV[node]
   end
-  bytes = bytes + #text
-  if bytes > max_bytes and #found > 0 then
-    break
+  local kept = redis.call('HMGET', workflow, unpack(fields))
+  for place = 1, #kept, 2 do
+    local text = kept[place] or ''
+    if with_values == '0' then
+      text = string.sub(text, 1, 1)
+    end
+    bytes, longest = bytes + #text, math.max(longest, #text)
+    if bytes > max_bytes and #found > 0 then
+      return {'done', found}
+    end
+    local size = #found
+    found[size + 1], found[size + 2] = text, kept[place + 1] or '0'
   end
-  found[#found + 1] = text
-  found[#found + 1] = kept[2] or '0'
+  at = last + 1
+  step = math.max(1, math.min(VALUES, math.floor((max_bytes - bytes) / math.max(longest, 1))))
 end
 return {'done', found}

@@ -64,7 +64,7 @@ script!(ADVANCE, "advance", ["clock", "record", "queue", "ready", "workflow"]);
 script!(FAIL_STEP, "fail_step", ["clock", "record", "queue", "ready", "workflow"]);
 script!(TAKE_EVENTS, "take_events", ["clock"]);
 script!(FINISH_EVENT, "finish_event", []);
-script!(STEP_ENDS, "step_ends", []);
+script!(STEP_ENDS, "step_ends", ["queue"]);
 script!(FINISH_WORKFLOW, "finish_workflow", ["clock", "record", "queue", "ready", "ends", "workflow"]);
 script!(REVOKE_WORKFLOW, "revoke_workflow", ["clock", "record", "queue", "ready", "workflow"]);
 script!(FORGET_WORKFLOWS, "forget_workflows", ["clock"]);
