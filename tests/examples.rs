@@ -131,6 +131,28 @@ async fn progress_is_seen_while_the_job_runs() {
     assert_eq!(text, "reading stars.csv\nreading planets.csv\nreading moons.csv\n3 files imported\n");
 }
 
+#[tokio::test]
+async fn images_are_published_when_all_that_is_made_of_them_is_there() {
+    assert_eq!(
+        prints("images").await,
+        "publish: /tmp/fjord.jpg@200, /tmp/fjord.jpg@800, /tmp/fjord.jpg@2000 by Rolleiflex\n6 steps, succeeded\n"
+    );
+}
+
+#[tokio::test]
+async fn a_saga_undoes_what_had_succeeded() {
+    assert_eq!(
+        prints("saga").await,
+        "booked a place for order 1\n\
+         charged 80\n\
+         shipped order 1\n\
+         booked a place for order 2\n\
+         order.charge failed: the card does not cover 500\n\
+         the place is given back\n\
+         nothing is left of order 2\n"
+    );
+}
+
 #[test]
 fn an_application_tests_what_it_enqueues() {
     let output = example::run("testing", &[]);

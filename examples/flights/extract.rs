@@ -54,12 +54,12 @@ pub(crate) fn open(path: &Path) -> Result<Flights, InputError> {
 }
 
 impl Flights {
-    /// Reads to the end and gives the jobs of each day to `sink`, which says whether to go on.
+    /// Reads to the end and gives the jobs of each day to `sink`.
     ///
     /// A job carries its rows. If it named the file and its slice instead, each of some 460 jobs would decompress the whole file
     /// again, and every worker would need the file; like this a job is about 5 KB of JSON, and at most half of the 1 MiB that a
-    /// store takes. Only one day is in memory at a time. A day that turns up again makes another job: tallies add up in any order.
-    pub(crate) fn read(self, mut sink: impl FnMut(Vec<tally>) -> bool) -> Result<Extracted, InputError> {
+    /// store takes. A day that turns up again makes another job: tallies add up in any order.
+    pub(crate) fn read(self, mut sink: impl FnMut(Vec<tally>)) -> Result<Extracted, InputError> {
         let path = self.path.display().to_string();
         // Lines end with `\n` alone, and a `\r` before it is trimmed: so that the reader's line numbers are those of an editor.
         let mut reader = ReaderBuilder::new()
@@ -84,10 +84,8 @@ impl Flights {
             match fields(&record, header.len(), places) {
                 Err(reason) => extracted.rejected.add(line, reason),
                 Ok(fields) => {
-                    if let Some(jobs) = day.add(line, fields)
-                        && !sink(jobs)
-                    {
-                        return Ok(extracted);
+                    if let Some(jobs) = day.add(line, fields) {
+                        sink(jobs);
                     }
                 }
             }

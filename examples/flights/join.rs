@@ -4,12 +4,12 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use celeriac::{Client, JobId, State};
+use celeriac::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::input_error::InputError;
 use crate::rejected::Rejected;
-use crate::tally::{Delay, Tally, tally};
+use crate::tally::{Delay, Tally};
 
 /// Routes with fewer arrivals say little about an airline.
 const MIN_ARRIVALS: i64 = 10;
@@ -34,19 +34,20 @@ pub(crate) struct Airline {
     pub(crate) worst_route: Option<String>,
 }
 
-/// Reads the results of `parts` from the store and makes the report.
+/// How many tallies are read at once.
+const PAGE: usize = 200;
+
+/// Reads what the jobs before it have answered, page by page, and makes the report.
 ///
-/// The arguments hold ids and not results, because the results of a large file would exceed what one job may carry.
+/// The tallies could be its argument too. But those of a busy month are about as much as an argument may be.
 #[celeriac::task("flights.join", queue = "flights", retries = 3, timeout = "10m")]
-pub(crate) async fn join(
-    parts: Vec<JobId>,
-    airlines: BTreeMap<String, String>,
-    client: State<Client>,
-) -> anyhow::Result<Report> {
+pub(crate) async fn join(airlines: BTreeMap<String, String>, context: Context) -> anyhow::Result<Report> {
     let mut tallies = BTreeMap::<String, Tally>::new();
-    for part in parts {
-        let part = client.handle::<tally>(part).result().await?;
-        tallies.entry(part.carrier.clone()).or_default().merge(part);
+    let mut inputs = context.inputs().await?;
+    while let Some(page) = inputs.next_page::<Tally>(PAGE).await? {
+        for part in page {
+            tallies.entry(part.carrier.clone()).or_default().merge(part);
+        }
     }
     let mut report = Report { airlines: Vec::new(), rejected: Rejected::default() };
     for (carrier, tally) in tallies {

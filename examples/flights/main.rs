@@ -2,8 +2,9 @@
 //!
 //! `cargo run --release --example flights -- [MONTH.csv.gz] [--broker URL] [--json]`
 //!
-//! The way of a row: `extract` reads the file as a stream and makes one job for each day and airline, `tally` checks and adds up
-//! the rows of one job in the worker, `join` is a last job that puts all tallies together, `print` shows the result.
+//! The way of a row: `extract` reads the file as a stream and makes one job for each day and airline, `pipeline` makes a workflow of them, `tally`
+//! checks and adds up the rows of one job in the worker, `join` is the job behind all of them, which puts their tallies together, `print` shows the
+//! result.
 //! Client and worker share this process; with a Redis URL other processes of this example would help with the jobs.
 
 mod arguments;
@@ -83,7 +84,7 @@ fn embedded_store(directory: &Path) -> String {
 
 /// Runs a worker for as long as the pipeline needs one.
 async fn work(client: &Client, pipeline: impl Future<Output = anyhow::Result<Report>>) -> anyhow::Result<Report> {
-    let tasks = Tasks::new().task::<tally::tally>().task::<join::join>().state(client.clone());
+    let tasks = Tasks::new().task::<tally::tally>().task::<join::join>();
     let worker = Worker::builder(client, tasks).name("flights").queues([tally::QUEUE]).build()?;
     let handle = worker.handle();
     let mut worker = std::pin::pin!(worker.run());

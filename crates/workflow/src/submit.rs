@@ -18,9 +18,8 @@ const OVERHEAD: usize = 300;
 const REPEATS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why a workflow was not submitted.
+/// Why a workflow was not submitted. The client has words of its own for each of these, and shall miss none.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SubmitError {
     /// It cannot be carried out. Nothing was stored.
     #[error(transparent)]
@@ -149,19 +148,26 @@ pub(crate) fn chunk<T>(items: &mut std::iter::Peekable<impl Iterator<Item = T>>,
 }
 
 /// Makes a call that may be made twice, and repeats it while the store does not answer or refuses for now.
+///
+/// If one of the calls may have been carried out, that is what the error says, whatever became of those after it.
 pub(crate) async fn persist<T, F: Future<Output = Result<T, BrokerError>>>(
     call: impl Fn() -> F,
 ) -> Result<T, BrokerError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 0..REPEATS {
-        match call().await {
-            Err(error) if error.is_transient() => {
-                tracing::debug!(%error, "a call for a workflow is repeated");
-                tokio::time::sleep(pause).await;
-                pause *= 4;
-            }
-            answer => return answer,
-        }
+    let mut doubt = None;
+    let mut pauses = (0..REPEATS).map(|repeat| FIRST_PAUSE * 4_u32.pow(repeat));
+    loop {
+        let error = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let pause = pauses.next().filter(|_| error.is_transient());
+        tracing::debug!(%error, ?pause, "a call for a workflow failed");
+        let error = match doubt.take() {
+            Some(doubt) => doubt,
+            None => error,
+        };
+        let Some(pause) = pause else { return Err(error) };
+        doubt = Some(error).filter(BrokerError::is_in_doubt);
+        tokio::time::sleep(pause).await;
     }
-    call().await
 }

@@ -49,10 +49,14 @@
 //! step(Count { page: String::new() }).then(next::<Count>());
 //! ```
 //!
+//! For a task that `#[celeriac::task]` makes of a function with one argument, the type of that argument is what it takes; for any other, the
+//! arguments as a whole, as above, or what an impl of [`Feeds`] says. [`Client::run`](crate::Client::run) begins a workflow.
+//!
 //! Under [`WhenDead::Continue`] results say `ok` or `error`, so the types of the results are not those of the tasks: use a [`Canvas`].
 
 mod typed;
 
+pub use crate::workflow::{Callback, IntoWorkflow};
 pub use celeriac_core::canvas::{
     Canvas, EndKind, Evaluation, Failure, Feeds, Fill, Gather, Graph, Limits, MAX_DEPTH, MissingValue, Node, NodeKind,
     Place, Plan, Policy, Refusal, SpecError, Status, Step, StepEnd, StepLink, Takes, Template, WhenDead, Workflow,
