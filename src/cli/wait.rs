@@ -100,7 +100,7 @@ async fn gather(
     }
 }
 
-pub(crate) async fn end_of(store: &Store, job: &Awaited) -> Result<Standing, Failure> {
+async fn end_of(store: &Store, job: &Awaited) -> Result<Standing, Failure> {
     let id = job.id().to_string();
     match job.result().await {
         Ok(result) => Ok(Standing { id, state: State::Succeeded, result: Some(result), error: None }),

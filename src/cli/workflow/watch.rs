@@ -4,9 +4,8 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use celeriac_broker::MAX_STEPS;
-use celeriac_client::JobHandle;
 use celeriac_core::canvas::{NodeKind, Plan, WhenDead};
-use celeriac_core::{JobId, State, format_duration};
+use celeriac_core::{JobId, Outcome, State, format_duration};
 use indicatif::ProgressBar;
 use serde_json::value::RawValue;
 
@@ -17,7 +16,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::json::Standing;
 use crate::cli::output::{note, print, print_json, printable};
 use crate::cli::store::Store;
-use crate::cli::wait::{Obstacles, end_of, limit};
+use crate::cli::wait::{Obstacles, limit};
 
 /// How long a pause is between two looks at the steps: at least this, and so many times as long as a look takes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -30,18 +29,23 @@ const NAMED: usize = 5;
 pub(super) async fn for_end(store: &Store, plan: &Plan, wait: Wait) -> Result<Standing, Failure> {
     let id = plan.workflow().as_str();
     let id: JobId = id.parse().map_err(|error| Failure::new(Exit::Failed, format!("workflow {id}: {error}")))?;
-    let job: JobHandle<Box<RawValue>> = store.client()?.handle_to(id.clone());
     let bar = progress(plan.steps(), "steps have ended");
     let mut obstacles = Obstacles::new(store, kinds(plan));
     let standing = tokio::select! {
         biased;
-        ended = end_of(store, &job) => ended,
+        ended = store.broker.wait_result(&id) => ended.map(standing_of).map_err(|error| store.failure(&error)),
         () = limit(wait) => Ok(Standing { id: id.to_string(), state: State::Running, result: None, error: None }),
         never = obstacles.tell(&bar) => match never {},
         never = tell_progress(store, plan, &bar) => match never {},
     };
     bar.finish_and_clear();
     standing
+}
+
+fn standing_of(outcome: Outcome) -> Standing {
+    let Outcome { id, state, result, error, .. } = outcome;
+    let result = result.filter(|_| state == State::Succeeded);
+    Standing { id: id.to_string(), state, result, error: error.filter(|_| state != State::Succeeded) }
 }
 
 /// Moves the bar and names what needs somebody, for ever.
