@@ -17,7 +17,8 @@ pub(super) async fn retry(store: &Store, id: &WorkflowId, step: Option<&str>, js
     if json {
         return print_json(&json!({ "id": id, "retried": retried }));
     }
-    print(&format!("workflow {id} of {store} goes on: {} begin anew\n", counted(retried, "step")))
+    let begin = if retried == 1 { "begins" } else { "begin" };
+    print(&format!("workflow {id} of {store} goes on: {} {begin} anew\n", counted(retried, "step")))
 }
 
 fn not_retried(store: &Store, id: &WorkflowId, error: &RetryError) -> Failure {

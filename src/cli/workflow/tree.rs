@@ -14,6 +14,9 @@ const NAMED: usize = 3;
 /// How many parts are named that a part waits for.
 const AWAITED: usize = 4;
 
+/// How joins are called that have no line: those of what a part waits for, and of a graph that is the whole.
+const JOINS: [&str; 2] = ["deps", "steps"];
+
 /// A line of the tree.
 #[derive(Debug)]
 pub(super) struct Line<'s> {
@@ -70,9 +73,9 @@ impl<'s> Tree<'s> {
             }
             branches[at].node = Some(index);
         }
-        // A join of what a part waits for is said beside the part.
-        let is_deps = |branch: &Branch| branch.segment == "deps" && branch.parts.is_empty();
-        let hidden: Vec<bool> = branches.iter().map(is_deps).collect();
+        // What a part waits for is said beside the part, and a join of the whole is the last of all. Parts of people have other names.
+        let is_join = |branch: &Branch| JOINS.contains(&branch.segment.as_str()) && branch.parts.is_empty();
+        let hidden: Vec<bool> = branches.iter().map(is_join).collect();
         branches.iter_mut().for_each(|branch| branch.parts.retain(|part| !hidden[*part]));
         Self { sight, branches }
     }
