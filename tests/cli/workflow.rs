@@ -213,7 +213,7 @@ fn a_workflow_is_revoked_in_the_middle(place: &Place) {
     assert!(answer.code == 1 && answer.err.contains("has not ended within 10ms"), "{}", answer.err);
     until(place, "c", |shown| node(shown, "chain/1")["state"] == "running");
     assert_eq!(place.json(&["workflow", "revoke", "c"]), json!({"id": "c", "state": "revoked"}));
-    assert_eq!(place.run(&["result", "c:chain/1", "--wait"]).code, 1, "what runs is ended");
+    assert_eq!(place.run(&["result", "c:chain/1", "--wait", "60s"]).code, 1, "what runs is ended");
     let shown = until(place, "c", |shown| node(shown, "chain/1")["state"] == "revoked");
     assert_eq!((&shown["state"], &node(&shown, "chain/2")["state"]), (&json!("revoked"), &json!("given_up")));
     assert!(shown["revoked_by"].as_str().is_some_and(|by| by.contains('@')), "{shown}");
