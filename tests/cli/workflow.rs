@@ -264,3 +264,33 @@ fn whoever_waits_is_told_of_a_step_that_others_wait_for() {
     let answer = waiting.end();
     assert!(answer.code == 1 && answer.err.contains("workflow c in sqlite:celeriac.db was revoked"), "{}", answer.err);
 }
+
+#[test]
+fn a_large_workflow_is_shown_in_a_few_lines() {
+    let place = Place::new();
+    let days: Vec<_> = (0..1000).map(|_| json!({"chain": [{"task": "echo"}, {"task": "echo"}]})).collect();
+    place.write("days.json", &json!({"group": days}).to_string());
+    place.ok(&["workflow", "run", "days.json", "--id", "d"]);
+    let answer = place.ok(&["workflow", "show", "d"]);
+    assert!(line(&answer.out, "0..999").ends_with("1000 waiting, 1000 begun"), "{}", answer.out);
+    assert!(answer.out.lines().count() < 10, "{}", answer.out);
+    assert!(answer.err.contains("\"begun\" is ready or running"), "{}", answer.err);
+}
+
+#[test]
+fn the_manual_has_every_flag_of_the_help() {
+    let manual = include_str!("../../docs/cli.md");
+    let everywhere = ["--broker", "--json", "--help"];
+    for verb in ["run", "list", "show", "retry", "revoke"] {
+        let (_, section) = manual
+            .split_once(&format!("`workflow {verb} "))
+            .or_else(|| manual.split_once(&format!("`workflow {verb}`")))
+            .expect("a section");
+        let section = section.split("\n### ").next().expect("a text");
+        let help = Place::new().ok(&["workflow", verb, "--help"]).out;
+        let flags = help.split_whitespace().filter(|word| word.starts_with("--"));
+        for flag in flags.filter(|flag| !everywhere.contains(flag)) {
+            assert!(section.contains(flag), "{flag} of workflow {verb}");
+        }
+    }
+}

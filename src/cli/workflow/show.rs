@@ -12,7 +12,7 @@ use super::tree::{Line, lines};
 use super::unknown;
 use crate::cli::consent::counted;
 use crate::cli::exit::Failure;
-use crate::cli::output::{Table, age, brief, note, print, print_json, when};
+use crate::cli::output::{Table, age, brief, note, print, print_json, printable, when};
 use crate::cli::store::Store;
 
 /// How much of an error is shown; the job of the step shows all of it.
@@ -56,7 +56,8 @@ fn head(sight: &Sight, now: Timestamp) -> String {
         }
         None => fields.push(("lasts", lasting(now.since(view.made_at)))),
     }
-    fields.into_iter().map(|(name, value)| format!("{name:<8}{value}\n")).collect()
+    let line = |(name, value): (&str, String)| format!("{name:<8}{}\n", printable(&value).replace('\n', " "));
+    fields.into_iter().map(line).collect()
 }
 
 fn counts(sight: &Sight) -> BTreeMap<NodeState, usize> {
