@@ -18,8 +18,9 @@ pub use celeriac_beat::{
 pub use celeriac_broker as broker;
 pub use celeriac_client::canvas;
 pub use celeriac_client::{
-    Client, ClientBuilder, Enqueue, EnqueueError, EnqueueMany, EnqueueManyError, JobHandle, ResultError, Signature,
-    UnknownBatch,
+    Client, ClientBuilder, Enqueue, EnqueueError, EnqueueMany, EnqueueManyError, JobHandle, NodeSight, NodeState,
+    ResultError, RetryError, Run, RunError, Sight, Signature, UnknownBatch, WorkflowError, WorkflowHandle,
+    WorkflowRevoked,
 };
 pub use celeriac_core::{
     Fence, Headers, JobId, LogLine, Notes, Outcome, Priority, Progress, QueueName, Record, RetryPolicy,
@@ -29,8 +30,9 @@ pub use celeriac_core::{
 pub use celeriac_macros::{Task, task};
 #[cfg(feature = "worker")]
 pub use celeriac_worker::{
-    AttemptFuture, BlockingHandler, CancelReason, CommandTask, Context, FromContext, Handler, Health, Middleware, Next,
-    QueueOrder, State, States, Summary, TaskFn, Tasks, TasksError, Worker, WorkerBuilder, WorkerError, WorkerHandle,
+    AttemptFuture, BlockingHandler, CancelReason, CommandTask, Context, FromContext, Handler, Health, Inputs,
+    InputsError, Middleware, Next, QueueOrder, State, States, Summary, TaskFn, Tasks, TasksError, Worker,
+    WorkerBuilder, WorkerError, WorkerHandle,
 };
 #[cfg(feature = "cli")]
 pub use cli::{Cli, cli};

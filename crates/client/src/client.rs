@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Acceptance, Broker, BrokerError, NewJob, StoreUrl};
-use celeriac_core::{JobId, MAX_PAYLOAD_BYTES, Task};
+use celeriac_core::{JobId, MAX_PAYLOAD_BYTES, Task, WorkflowId};
 use serde_json::value::RawValue;
 
 use crate::coalescer::{Answer, Coalescer, Posted};
@@ -15,6 +15,7 @@ use crate::error::{EnqueueError, EnqueueManyError, Invalid};
 use crate::handle::JobHandle;
 use crate::signature::Signature;
 use crate::unknown::UnknownBatch;
+use crate::workflow::{IntoWorkflow, Run, WorkflowHandle};
 
 /// How many batches a client has under way at once.
 const DEFAULT_LANES: usize = 4;
@@ -88,6 +89,19 @@ impl Client {
         I::IntoIter: Send + 'i,
     {
         EnqueueMany::new(self.clone(), Box::new(tasks.into_iter()))
+    }
+
+    /// Begins a workflow when the returned builder is awaited: one put together of types (see [`canvas`](crate::canvas)), or a
+    /// [`Canvas`](crate::canvas::Canvas) or [`Workflow`](crate::canvas::Workflow) by the names of tasks.
+    pub fn run<W: IntoWorkflow>(&self, workflow: W) -> Run<W::Output> {
+        Run::new(self.clone(), workflow)
+    }
+
+    /// A handle to a workflow that was begun elsewhere; [`WorkflowHandle::returns`] says the type of its result. Whether there is such a
+    /// workflow is not checked here.
+    #[must_use]
+    pub fn workflow(&self, id: WorkflowId) -> WorkflowHandle<Box<RawValue>> {
+        WorkflowHandle::new(id, self.inner.broker.clone())
     }
 
     /// Enqueues a job by the name of its task.

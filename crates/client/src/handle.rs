@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +10,7 @@ use celeriac_core::{JobId, Notes, Outcome, State};
 use serde::de::DeserializeOwned;
 
 use crate::error::ResultError;
-
-/// How long a wait goes on before it first looks whether the job still exists. Most jobs have ended by then.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
-
-/// The longest pause between two such looks.
-const RARE_LOOK: Duration = Duration::from_secs(600);
+use crate::wait;
 
 /// A job whose result is a `T`.
 ///
@@ -93,34 +87,11 @@ impl<T: DeserializeOwned> JobHandle<T> {
     }
 
     async fn outcome(&self) -> Result<Outcome, ResultError> {
-        let mut wait = pin!(self.broker.wait_result(&self.id));
-        let mut pause = FIRST_LOOK;
-        loop {
-            if let Ok(outcome) = tokio::time::timeout(pause, &mut wait).await {
-                return outcome.map_err(|source| self.store(source));
-            }
-            if let Some(outcome) = self.look().await? {
-                return Ok(outcome);
-            }
-            pause = (pause * 2).min(RARE_LOOK);
-        }
-    }
-
-    /// Looks whether there is anything to wait for: an end that is not kept, or a job that is gone, is never told.
-    async fn look(&self) -> Result<Option<Outcome>, ResultError> {
-        let looked = async {
-            if self.broker.job(&self.id).await?.is_some() {
-                return Ok(Ok(None));
-            }
-            // It may have ended between the store's look for the job and its look for the end.
-            Ok(self.broker.result(&self.id).await?.ok_or(()).map(Some))
-        };
-        match looked.await {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(())) => Err(ResultError::NotKept { id: self.id.clone() }),
-            // The wait itself mends connections; the next look may succeed.
-            Err(error @ BrokerError::Corrupt { .. }) => Err(self.store(error)),
-            Err(_) => Ok(None),
+        let is_open = || async { Ok(self.broker.job(&self.id).await?.is_some()) };
+        match wait::outcome(self.broker.as_ref(), &self.id, is_open).await {
+            Ok(Some(outcome)) => Ok(outcome),
+            Ok(None) => Err(ResultError::NotKept { id: self.id.clone() }),
+            Err(source) => Err(ResultError::Store { id: self.id.clone(), source }),
         }
     }
 
@@ -136,10 +107,6 @@ impl<T: DeserializeOwned> JobHandle<T> {
         }
         let json = outcome.result.as_deref().map_or("null", |result| result.get());
         serde_json::from_str(json).map_err(|error| ResultError::Decode { id: self.id.clone(), source: error.into() })
-    }
-
-    fn store(&self, source: BrokerError) -> ResultError {
-        ResultError::Store { id: self.id.clone(), source }
     }
 }
 

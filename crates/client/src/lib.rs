@@ -45,8 +45,11 @@ mod send;
 mod settings;
 mod signature;
 mod unknown;
+mod wait;
+mod workflow;
 
-pub use celeriac_broker::Acceptance;
+pub use celeriac_broker::{Acceptance, WorkflowRevoked};
+pub use celeriac_workflow::{NodeSight, NodeState, RetryError, Sight};
 pub use client::{Client, ClientBuilder};
 pub use enqueue::Enqueue;
 pub use enqueue_many::EnqueueMany;
@@ -54,3 +57,4 @@ pub use error::{EnqueueError, EnqueueManyError, Invalid, ResultError};
 pub use handle::JobHandle;
 pub use signature::Signature;
 pub use unknown::UnknownBatch;
+pub use workflow::{Run, RunError, WorkflowError, WorkflowHandle};

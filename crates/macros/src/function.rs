@@ -128,6 +128,7 @@ fn task(parts: &Parts<'_>) -> TokenStream {
     let options = parts.options.options_fn();
     let arguments = arguments(parts);
     let task_fn = task_fn(parts);
+    let feeds = feeds(parts);
     quote! {
         #(#cfg)*
         #arguments
@@ -143,7 +144,40 @@ fn task(parts: &Parts<'_>) -> TokenStream {
         #(#cfg)*
         #[automatically_derived]
         #task_fn
+
+        #feeds
     }
+}
+
+/// A task with one argument can follow a step that answers a value of its type.
+///
+/// The struct never has its own type as the type of its only field, so this is not the impl that every task has for itself.
+fn feeds(parts: &Parts<'_>) -> Option<TokenStream> {
+    let mut data = parts.parameters.iter().filter(|parameter| matches!(parameter, Parameter::Data { .. }));
+    let (Some(only @ Parameter::Data { attributes, ty, .. }), None) = (data.next(), data.next()) else { return None };
+    // The result is given as a list of one, which serde must read as it would the value itself.
+    if attributes.iter().any(changes_its_form) {
+        return None;
+    }
+    let root = &parts.options.root;
+    let struct_name = struct_name(parts.function);
+    let cfg = with_name(&parts.function.attributes, "cfg").chain(only.cfg());
+    Some(quote! {
+        #(#cfg)*
+        #[automatically_derived]
+        impl #root::canvas::Feeds<#struct_name> for #ty {
+            const TAKES: #root::canvas::Takes = #root::canvas::Takes::Result;
+        }
+    })
+}
+
+/// Whether a field is not simply a value of its type for serde; what stands behind a condition may be anything.
+fn changes_its_form(attribute: &Attribute) -> bool {
+    const WORDS: [&str; 7] =
+        ["flatten", "skip", "skip_serializing", "skip_deserializing", "with", "serialize_with", "deserialize_with"];
+    let tokens = attribute.meta.to_token_stream();
+    attribute.path().is_ident("cfg_attr")
+        || attribute.path().is_ident("serde") && WORDS.iter().any(|word| parameters::find(&tokens, word).is_some())
 }
 
 fn struct_name(function: &Function) -> Ident {

@@ -80,13 +80,16 @@ pub fn derive_task(item: TokenStream) -> TokenStream {
 ///   comments on a parameter move to its field; a new parameter needs `#[serde(default)]` while old jobs are queued.
 /// * A parameter whose type is called `Context` or `State<…>` is no field: the worker gives it. Any pattern will do
 ///   for it, as in `State(db): State<Db>`.
+/// * In a workflow, a task with one argument can follow any step that answers a value of its type: the macro writes the impl of
+///   `canvas::Feeds` that says so, unless `#[serde(…)]` changes the form of the argument. For other tasks write it by hand, or let the step
+///   before answer the struct.
 /// * The function returns a `Result` whose error becomes a `TaskError`: any standard error does.
 ///
 /// The options are those of `derive(Task)`, see the [list](crate#options).
 ///
 /// ```
 /// # extern crate self as celeriac;
-/// # pub use celeriac_core::{Task, TaskOptions, TaskResult};
+/// # pub use celeriac_core::{Task, TaskOptions, TaskResult, canvas};
 /// # pub mod __private { pub use serde; }
 /// # pub struct Tasks;
 /// # impl Tasks { pub fn handle<H>(self, _handler: H) -> Self { self } }

@@ -78,6 +78,7 @@ impl<'f> Flow<'f> {
 }
 
 /// The id under which the end of a workflow can be read.
-pub(crate) fn whole_id(workflow: &WorkflowId) -> JobId {
+#[must_use]
+pub fn whole_id(workflow: &WorkflowId) -> JobId {
     JobId::new(workflow.as_str()).expect("an id of a job may be longer, and has the same alphabet")
 }

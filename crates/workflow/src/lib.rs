@@ -47,6 +47,7 @@ mod submit;
 mod values;
 
 pub use conductor::Conductor;
+pub use flow::whole_id;
 pub use inputs::{Input, Inputs, InputsError};
 pub use plans::{PLAN_VERSION, Plans};
 pub use retry::{RetryError, retry};

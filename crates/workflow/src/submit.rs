@@ -18,9 +18,8 @@ const OVERHEAD: usize = 300;
 const REPEATS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why a workflow was not submitted.
+/// Why a workflow was not submitted. The client has words of its own for each of these, and shall miss none.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SubmitError {
     /// It cannot be carried out. Nothing was stored.
     #[error(transparent)]

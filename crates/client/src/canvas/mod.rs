@@ -53,6 +53,7 @@
 
 mod typed;
 
+pub use crate::workflow::{Callback, IntoWorkflow};
 pub use celeriac_core::canvas::{
     Canvas, EndKind, Evaluation, Failure, Feeds, Fill, Gather, Graph, Limits, MAX_DEPTH, MissingValue, Node, NodeKind,
     Place, Plan, Policy, Refusal, SpecError, Status, Step, StepEnd, StepLink, Takes, Template, WhenDead, Workflow,

@@ -15,6 +15,7 @@ fn step_of<T: Task>() -> Step {
 }
 
 /// A step with arguments of its own.
+#[expect(clippy::needless_pass_by_value, reason = "a step is made of its task, as a job is")]
 pub fn step<T: Task>(task: T) -> Job<T> {
     let args = to_raw_value(&task);
     let step = args.map(|args| step_of::<T>().args(args));
@@ -64,6 +65,10 @@ impl<T: Task> Next<T> {
     /// Sets options: `next::<Resize>().with(|step| step.retries(3).queue("images"))`.
     pub fn with(self, options: impl FnOnce(Step) -> Step) -> Self {
         Self(options(self.0), PhantomData)
+    }
+
+    pub(crate) fn into_step(self) -> Step {
+        self.0
     }
 }
 

@@ -8,3 +8,4 @@ mod stage;
 mod stores;
 mod support;
 mod waiting;
+mod workflows;

@@ -5,8 +5,9 @@ use crate::task::Task;
 
 /// A result that can be given to the task `N`, and how.
 ///
-/// A result that is the task's own type is all of its arguments. For any other, one line says that it is the first argument, or what else it
-/// is; the compiler cannot know, because results are handed on as JSON and no conversion runs in between.
+/// A result that is the task's own type is all of its arguments. A task that `#[task]` makes of a function with one argument takes a result of
+/// that argument's type. For any other, one line says that it is the first argument, or what else it is; the compiler cannot know, because
+/// results are handed on as JSON and no conversion runs in between.
 ///
 /// ```
 /// use celeriac_core::canvas::{Feeds, Takes};
@@ -30,7 +31,7 @@ use crate::task::Task;
 #[diagnostic::on_unimplemented(
     message = "a result of type `{Self}` is no argument of the task `{N}`",
     label = "takes the result of the step before, which is `{Self}`",
-    note = "let the step before answer `{N}`, or write `impl Feeds<{N}> for {Self}` to say which argument it is"
+    note = "a task takes the type of its only argument, or its own type `{N}`; `impl Feeds<{N}> for {Self}` says that it takes others"
 )]
 pub trait Feeds<N: Task> {
     /// What the task takes.

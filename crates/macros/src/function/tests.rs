@@ -82,8 +82,8 @@ fn conditions_follow_to_everything_that_is_written() {
     let item = quote! { #[cfg(a)] async fn f(#[cfg(b)] x: u8, #[cfg(c)] y: Context) -> R {} };
     let text = expanded(quote!("f"), item);
     let count = |cfg: TokenStream| text.matches(&cfg.to_string()).count();
-    // The function, the struct, two impls; the parameter, the field or the closure's parameter, the value.
-    assert_eq!((count(quote!(#[cfg(a)])), count(quote!(#[cfg(b)])), count(quote!(#[cfg(c)]))), (4, 3, 3), "{text}");
+    // The function, the struct, three impls; the parameter, the field or the closure's parameter, the value, and the impl for its type.
+    assert_eq!((count(quote!(#[cfg(a)])), count(quote!(#[cfg(b)])), count(quote!(#[cfg(c)]))), (5, 4, 3), "{text}");
 }
 
 #[test]
@@ -138,4 +138,33 @@ fn a_plain_function_is_a_blocking_task() {
         text.contains("handle_blocking") && !text.contains("sendable") && !text.contains("compile_error"),
         "{text}"
     );
+}
+
+#[test]
+fn a_task_with_one_argument_takes_a_result_of_its_type() {
+    let text = expanded(quote!("f", crate = c), quote! { async fn f(_: Context, x: Vec<u8>) -> R {} });
+    let wanted = quote! {
+        #[automatically_derived]
+        impl c::canvas::Feeds<f> for Vec<u8> {
+            const TAKES: c::canvas::Takes = c::canvas::Takes::Result;
+        }
+    };
+    assert!(text.ends_with(&wanted.to_string()), "{text}");
+}
+
+#[test]
+fn a_task_whose_argument_is_not_the_plain_value_of_its_type_takes_no_result_by_itself() {
+    for parameters in [
+        quote!(),
+        quote!(context: Context),
+        quote!(x: u8, y: u8),
+        quote!(#[serde(flatten)] x: Options),
+        quote!(#[serde(default, with = "hex")] x: Vec<u8>),
+        quote!(#[cfg_attr(a, serde(skip))] x: u8),
+    ] {
+        let text = expanded(quote!("f"), quote! { async fn f(#parameters) -> R {} });
+        assert!(text.contains("TaskFn") && !text.contains("Feeds"), "{parameters} gave {text}");
+    }
+    let text = expanded(quote!("f"), quote! { async fn f(#[serde(default, rename = "y")] x: u8) -> R {} });
+    assert!(text.contains("Feeds"), "{text}");
 }
