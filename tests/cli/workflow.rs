@@ -278,6 +278,20 @@ fn a_large_workflow_is_shown_in_a_few_lines() {
 }
 
 #[test]
+fn a_result_that_is_too_large_to_be_kept_is_no_failure() {
+    let place = Place::new();
+    place.write(
+        "celeriac.toml",
+        "[tasks.long]\ncommand = [\"sh\", \"-c\", \"head -c 600000 /dev/zero | tr '\\\\0' x\"]\n",
+    );
+    place.write("long.json", r#"{"group": [{"task": "long"}, {"task": "long"}]}"#);
+    let _worker = place.worker(&[]);
+    let answer = place.ok(&["workflow", "run", "long.json", "--wait"]);
+    assert_eq!(answer.out, "");
+    assert!(answer.err.contains("has succeeded, and its result is too large to be kept"), "{}", answer.err);
+}
+
+#[test]
 fn the_manual_has_every_flag_of_the_help() {
     let manual = include_str!("../../docs/cli.md");
     let everywhere = ["--broker", "--json", "--help"];

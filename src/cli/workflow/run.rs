@@ -43,6 +43,5 @@ fn failure(store: &Store, id: &WorkflowId, error: &SubmitError) -> Failure {
         }
         SubmitError::Store(source) => store.failure(source).after(&format!("workflow {id} did not begin")),
         SubmitError::Spec(_) => Failure::usage(chain(error)),
-        _ => Failure::new(Exit::Failed, format!("{store}: {}", chain(error))),
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use celeriac_broker::MAX_STEPS;
 use celeriac_core::canvas::{NodeKind, Plan, WhenDead};
-use celeriac_core::{JobId, Outcome, State, format_duration};
+use celeriac_core::{Outcome, State, format_duration};
+use celeriac_workflow::whole_id;
 use indicatif::ProgressBar;
-use serde_json::value::RawValue;
 
 use super::read::kinds;
 use crate::cli::args::Wait;
@@ -27,8 +27,7 @@ const NAMED: usize = 5;
 
 /// Waits for the end of a workflow; when the time is over, it runs.
 pub(super) async fn for_end(store: &Store, plan: &Plan, wait: Wait) -> Result<Standing, Failure> {
-    let id = plan.workflow().as_str();
-    let id: JobId = id.parse().map_err(|error| Failure::new(Exit::Failed, format!("workflow {id}: {error}")))?;
+    let id = whole_id(plan.workflow());
     let bar = progress(plan.steps(), "steps have ended");
     let mut obstacles = Obstacles::new(store, kinds(plan));
     let standing = tokio::select! {
@@ -103,8 +102,14 @@ pub(super) fn report(store: &Store, standing: &Standing, wait: Wait, json: bool)
     }
     let message = match (standing.state, &standing.error, wait.0) {
         (State::Succeeded, ..) => {
-            let result = standing.result.as_deref().map_or("null", RawValue::get);
-            return if json { Ok(()) } else { print(&format!("{result}\n")) };
+            match &standing.result {
+                Some(result) if !json => print(&format!("{result}\n"))?,
+                Some(_) => {}
+                None => {
+                    note(&format!("note: workflow {id} has succeeded, and its result is too large to be kept: {look}"))
+                }
+            }
+            return Ok(());
         }
         (State::Revoked, ..) => format!("workflow {id} in {store} was revoked: {look}"),
         (_, Some(error), _) => format!("workflow {id} in {store} has failed: {}: {look}", printable(error)),
