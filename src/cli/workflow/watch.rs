@@ -105,9 +105,7 @@ pub(super) fn report(store: &Store, standing: &Standing, wait: Wait, json: bool)
             match &standing.result {
                 Some(result) if !json => print(&format!("{result}\n"))?,
                 Some(_) => {}
-                None => {
-                    note(&format!("note: workflow {id} has succeeded, and its result is too large to be kept: {look}"))
-                }
+                None => note(&format!("note: workflow {id} has succeeded, and its result is too large to be kept")),
             }
             return Ok(());
         }
