@@ -157,14 +157,17 @@ async fn chords(bench: &Bench, server: &mut redis::aio::MultiplexedConnection, m
     let mut ratios = Vec::new();
     for pair in 0..PAIRS {
         let before = memory(server).await?;
+        let spent = processor(server).await?;
         let began = Instant::now();
         let jobs = (0..members).map(|index| Member { index });
         bench.client.enqueue_many(jobs).await?;
         until_idle(bench).await?;
         let plain = began.elapsed();
         let plain_bytes = memory(server).await?.saturating_sub(before);
+        let plain_spent = processor(server).await? - spent;
 
         let before = memory(server).await?;
+        let spent = processor(server).await?;
         let began = Instant::now();
         let step = |index| Ok(Step::new("member").args(serde_json::value::to_raw_value(&Member { index })?));
         let steps: Vec<Step> = (0..members).map(step).collect::<Result<_>>()?;
@@ -172,14 +175,17 @@ async fn chords(bench: &Bench, server: &mut redis::aio::MultiplexedConnection, m
         let result = bench.run(&format!("chord-{pair}"), &Workflow::new(chord)).await?;
         let chord = began.elapsed();
         let chord_bytes = memory(server).await?.saturating_sub(before);
+        let chord_spent = processor(server).await? - spent;
         anyhow::ensure!(result == (members * (members - 1)).to_string(), "the chord answered {result}");
         let each = |time: Duration| time.as_secs_f64() * 1e6 / members as f64;
         println!(
-            "{members} members: {chord:.1?}, {:.1} us each, {} bytes each kept; as plain jobs with result: {plain:.1?}, {:.1} us each, {} bytes \
-             each kept",
+            "{members} members: {chord:.1?}, {:.1} us each ({:.1} of the server's processor), {} bytes each kept; as plain jobs with result: \
+             {plain:.1?}, {:.1} us each ({:.1} of the server's processor), {} bytes each kept",
             each(chord),
+            each(chord_spent),
             chord_bytes / members,
             each(plain),
+            each(plain_spent),
             plain_bytes / members
         );
         ratios.push(each(chord) / each(plain));
@@ -197,6 +203,14 @@ async fn until_idle(bench: &Bench) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The time that the server has spent on a processor.
+async fn processor(server: &mut redis::aio::MultiplexedConnection) -> Result<Duration> {
+    let info: String = redis::cmd("INFO").arg("cpu").query_async(server).await?;
+    let spent = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    let (system, user) = (spent("used_cpu_sys:").context("no time")?, spent("used_cpu_user:").context("no time")?);
+    Ok(Duration::from_secs_f64(system + user))
 }
 
 async fn memory(server: &mut redis::aio::MultiplexedConnection) -> Result<u64> {

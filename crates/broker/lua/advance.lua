@@ -52,12 +52,15 @@ if node ~= '' then
   end
 end
 local now = clock(override)
-local letters = {}
+local steps = {}
 for at = first_job, first_count - 1, 5 do
   local queue = tonumber(ARGV[at + 3])
-  local step = {node = ARGV[at], id = ARGV[at + 1], record = ARGV[at + 2], callback = ARGV[at + 4] == '1', again = again == '1'}
-  letters[#letters + 1] = begin_step(store, workflow, id, step, ARGV[9 + queue], lists_of(first_list, queue), now)
+  steps[#steps + 1] = {
+    node = ARGV[at], id = ARGV[at + 1], record = ARGV[at + 2], callback = ARGV[at + 4] == '1', again = again == '1',
+    name = ARGV[9 + queue], lists = lists_of(first_list, queue),
+  }
 end
+local letters = begin_steps(store, workflow, id, steps, now)
 for at = first_count, #ARGV, 2 do
   count_for(store, workflow, id, ARGV[at], tonumber(ARGV[at + 1]), now)
 end
@@ -70,4 +73,4 @@ if node ~= '' then
     redis.call('HSET', workflow, 'e' .. node, string.upper(string.sub(kept, 1, 1)) .. string.sub(kept, 2))
   end
 end
-return {'done', table.concat(letters)}
+return {'done', letters}

@@ -55,9 +55,12 @@ end
 for at = first_waiting, first_root - 1, 2 do
   redis.call('HSET', workflow, 'w' .. ARGV[at], ARGV[at + 1])
 end
+local steps = {}
 for at = first_root, #ARGV, 4 do
   local queue = tonumber(ARGV[at + 3])
-  local step = {node = ARGV[at], id = ARGV[at + 1], record = ARGV[at + 2]}
-  begin_step(store, workflow, id, step, ARGV[10 + queue], lists_of(first_list, queue), now)
+  steps[#steps + 1] = {
+    node = ARGV[at], id = ARGV[at + 1], record = ARGV[at + 2], name = ARGV[10 + queue], lists = lists_of(first_list, queue),
+  }
 end
+begin_steps(store, workflow, id, steps, now)
 return {'done'}

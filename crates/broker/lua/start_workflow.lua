@@ -11,13 +11,15 @@ local id = ARGV[2]
 local ROOT = 4294967295
 
 check_workflows({untils = untils, events = events}, 1, 1)
-local begun = redis.call('HGET', workflow, 'begun')
-if not begun then
+local state = redis.call('HMGET', workflow, 'begun', 'ended')
+if not state[1] then
   return {'unknown'}
 end
-if begun == '0' then
+if state[1] == '0' then
   redis.call('HSET', workflow, 'begun', '1')
-  redis.call('ZREM', untils, id)
+  if not state[2] then
+    redis.call('ZREM', untils, id)
+  end
   leave_event(events, id, ROOT, clock(override))
 end
 return {'done'}

@@ -76,6 +76,7 @@ pub trait Workflows: Send + Sync {
     }
 
     /// Takes at most `max` events, the oldest first. Others get them again after `lease`, unless [`Workflows::finish_event`] comes before.
+    /// Those of workflows that are gone go too, and are not answered.
     async fn take_events(&self, max: usize, lease: Duration) -> Result<Vec<WorkflowEvent>, BrokerError> {
         Err(unsupported())
     }

@@ -1,7 +1,7 @@
 //! Ends of attempts on their way to the store: who ran a job leaves its end here, and whoever calls the store next takes it along.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use celeriac_broker::{MAX_BATCH_BYTES, MAX_BATCH_JOBS, Settlement};
@@ -21,6 +21,8 @@ pub(crate) struct Ends {
     state: Mutex<State>,
     /// The fetcher takes ends along; otherwise the settler goes on its own.
     carried: AtomicBool,
+    /// How many jobs the settler may take in, while the fetcher only waits.
+    spare: AtomicUsize,
     arrived: Notify,
 }
 
@@ -59,6 +61,16 @@ impl Ends {
         if self.carried.swap(carried, Ordering::SeqCst) && !carried {
             self.arrived.notify_one();
         }
+    }
+
+    /// Says how many jobs the settler may take in with the ends it reports.
+    pub(crate) fn spare(&self, jobs: usize) {
+        self.spare.store(jobs, Ordering::SeqCst);
+    }
+
+    /// How many jobs the settler may take in.
+    pub(crate) fn spared(&self) -> usize {
+        self.spare.load(Ordering::SeqCst)
     }
 
     /// Takes what fits one call.

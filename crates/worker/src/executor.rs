@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::{Delivery, Settlement};
+use celeriac_broker::{Delivery, Fetched, Session, Settlement};
 use celeriac_core::{Cause, Ending, Record, State, Timestamp, Transition, Verdict, decide};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -32,6 +32,39 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
+    /// How many jobs may be taken in with ends that are settled: slots that are free while the fetcher only waits.
+    pub(crate) fn spare(&self) -> usize {
+        let free = self.post.settings.concurrency.saturating_sub(self.post.backlog.unfinished());
+        let stops = self.post.signals.stop.is_cancelled() || self.post.signals.quiet.is_cancelled();
+        if stops { 0 } else { free.min(self.post.ends.spared()) }
+    }
+
+    /// Puts what was fetched in this session into the backlog and starts who runs it; answers how many jobs that were.
+    pub(crate) fn take_in(&self, session: &Session, fetched: Fetched) -> usize {
+        for id in &fetched.unreadable {
+            tracing::error!(job = %id, "the stored job cannot be read; it is parked with its bytes unchanged");
+        }
+        let jobs = fetched.jobs;
+        if jobs.is_empty() {
+            return 0;
+        }
+        let count = jobs.len();
+        let start = self.post.session.while_current(session, || {
+            let attempts = self.post.held.insert(&jobs);
+            self.post.backlog.add(jobs, attempts)
+        });
+        match start {
+            Some(runners) => {
+                (0..runners).for_each(|_| self.start_runner());
+                count
+            }
+            None => {
+                tracing::debug!(jobs = count, "a hand-out of an older session came late; its jobs were handed back");
+                0
+            }
+        }
+    }
+
     /// Starts a runner for a slot that the backlog has reserved.
     pub(crate) fn start_runner(&self) {
         self.running.spawn(self.clone().run_backlog());

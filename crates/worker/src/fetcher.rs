@@ -122,6 +122,7 @@ impl Fetcher {
             }
             let carries = self.ask(held)?;
             post.ends.carry(carries);
+            post.ends.spare(self.spare());
             if self.suspects.makes_room() && self.calls.waits_as_busy() {
                 // It would bring other jobs while a suspect's turn is due.
                 self.end_wait().await;
@@ -156,6 +157,17 @@ impl Fetcher {
             }
         }
         Ok(())
+    }
+
+    /// How many jobs the settler may take in: only while a wait is all that is under way, and neither a suspect's turn nor a limit is near.
+    fn spare(&self) -> usize {
+        let settings = &self.post.settings;
+        let counted = settings.burst || settings.max_tasks.is_some();
+        let alone = self.suspects.makes_room() || self.suspects.are_waiting() || self.post.held.has_suspect();
+        if counted || alone || self.quiet || !self.calls.waits() {
+            return 0;
+        }
+        settings.concurrency
     }
 
     /// What this turn of the loop says of the worker's health.
@@ -327,27 +339,7 @@ impl Fetcher {
 
     /// Puts what was fetched into the backlog and starts who runs it.
     fn take(&mut self, call: &Call, fetched: Fetched) {
-        for id in &fetched.unreadable {
-            tracing::error!(job = %id, "the stored job cannot be read; it is parked with its bytes unchanged");
-        }
-        let jobs = fetched.jobs;
-        if jobs.is_empty() {
-            return;
-        }
-        let count = jobs.len();
-        let start = self.post.session.while_current(&call.session, || {
-            let attempts = self.post.held.insert(&jobs);
-            self.post.backlog.add(jobs, attempts)
-        });
-        match start {
-            Some(runners) => {
-                self.taken += count as u64;
-                (0..runners).for_each(|_| self.executor.start_runner());
-            }
-            None => {
-                tracing::debug!(jobs = count, "a hand-out of an older session came late; its jobs were handed back");
-            }
-        }
+        self.taken += self.executor.take_in(&call.session, fetched) as u64;
     }
 
     /// Ends a wait that would bring other jobs while a suspect's turn is due.

@@ -1,18 +1,21 @@
 //! Reports the ends of attempts to the store when the fetcher does not take them along, and again after a lost answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use celeriac_broker::{BrokerError, Holder, Settled, Settlement};
-use celeriac_core::Transition;
+use celeriac_broker::{BrokerError, Exchanged, FetchRequest, Holder, Session, Settled, Settlement};
+use celeriac_core::{State, Transition};
 
 use crate::ends::Batch;
+use crate::executor::Executor;
 use crate::post::Post;
 use crate::session::Backoff;
 
 /// Settles until there will be no more ends.
-pub(crate) async fn run(post: Arc<Post>) {
+pub(crate) async fn run(executor: Executor) {
+    let post = &executor.post;
     while let Some(batch) = post.ends.next().await {
-        if let Err(error) = settle(&post, &batch).await {
+        if let Err(error) = settle(&executor, &batch).await {
             // Only when the store refuses for good or the worker was told to give up. The store still lists the jobs: a later
             // comparison hands them back, or their lease ends with the worker.
             let jobs = batch.settlements.len();
@@ -23,13 +26,20 @@ pub(crate) async fn run(post: Arc<Post>) {
 }
 
 /// Settles a batch, mending the session as often as needed.
-async fn settle(post: &Post, batch: &Batch) -> Result<(), BrokerError> {
+async fn settle(executor: &Executor, batch: &Batch) -> Result<(), BrokerError> {
+    let post = &executor.post;
     let Batch { settlements, in_doubt } = batch;
     let mut in_doubt = *in_doubt;
     let mut backoff = Backoff::until(&post.signals.end);
     loop {
         let Some(session) = post.session.current() else { return Err(BrokerError::SessionLost) };
-        match post.broker.settle(&Holder::Session(session.clone()), settlements).await {
+        let next = if in_doubt { 0 } else { steps_behind(settlements).min(executor.spare()) };
+        let settled = if next > 0 {
+            settle_and_go_on(executor, &session, settlements, next).await
+        } else {
+            post.broker.settle(&Holder::Session(session.clone()), settlements).await
+        };
+        match settled {
             Ok(answers) => {
                 post.progress.answered();
                 post.conclude(settlements, &answers, in_doubt);
@@ -41,6 +51,44 @@ async fn settle(post: &Post, batch: &Batch) -> Result<(), BrokerError> {
             }
         }
     }
+}
+
+/// How many steps of workflows begin with these ends.
+fn steps_behind(settlements: &[Settlement]) -> usize {
+    let behind = |settlement: &Settlement| match &settlement.transition {
+        Transition::Finish { step: Some(step), outcome, .. } if outcome.state == State::Succeeded => step.next.len(),
+        _ => 0,
+    };
+    settlements.iter().map(behind).sum()
+}
+
+/// Settles, and takes in what begins with that, in one call. The wait of the fetcher would bring it too, one way through the store later,
+/// and a chain would take that time for each step.
+async fn settle_and_go_on(
+    executor: &Executor,
+    session: &Session,
+    settlements: &[Settlement],
+    next: usize,
+) -> Result<Vec<Settled>, BrokerError> {
+    let post = &executor.post;
+    let request = FetchRequest::new(post.settings.queues.clone(), next);
+    let asked = Instant::now();
+    let Exchanged { settled, fetched } = post.broker.exchange(session, settlements, &request).await?;
+    if asked.elapsed() > post.settings.lease / 4 {
+        post.session.doubt_the_past();
+    }
+    if !fetched.jobs.is_empty() {
+        post.session.renewed(asked);
+        post.session.lease_began();
+    }
+    post.clock.note_answer(fetched.now, asked);
+    post.signals.due(fetched.next_due);
+    executor.take_in(session, fetched);
+    if post.signals.stop.is_cancelled() {
+        // The fetcher may have handed back what it had before these came.
+        executor.hand_back(post.backlog.drain());
+    }
+    Ok(settled)
 }
 
 impl Post {

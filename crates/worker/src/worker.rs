@@ -167,9 +167,9 @@ impl Worker {
         pruner::release_parked(&post).await;
         let heartbeat = Heartbeat::start(Arc::clone(&post)).map_err(WorkerError::Thread)?;
         let services = start_services(&post);
-        let settler = tokio::spawn(settler::run(Arc::clone(&post)));
         let running = TaskTracker::new();
         let executor = Executor { post: Arc::clone(&post), running: running.clone() };
+        let settler = tokio::spawn(settler::run(executor.clone()));
         let fetcher = Fetcher::new(Arc::clone(&post), executor);
         let fetched = fetcher.run().await;
         running.close();

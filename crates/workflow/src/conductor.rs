@@ -79,6 +79,8 @@ impl Conductor {
         let Some(plan) = self.plans.of(broker, view).await? else { return Ok(()) };
         let flow = Flow::new(broker, &plan);
         match node {
+            // An event may be older than the workflow, if there was another of the same id.
+            ROOT if !view.begun => Ok(()),
             ROOT => flow.start().await.map(|_| ()),
             REVIEW => flow.review(view).await,
             node => flow.look_at(node, view).await,

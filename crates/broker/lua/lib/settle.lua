@@ -5,11 +5,15 @@
 -- arguments: channel, queue_count, task_count, keep_count, workflow_count, run_count, job_count; then the names of the queues and of the
 -- tasks, the times in ms, the ids of the workflows; then for each run its token, its way and how many jobs it has; then the ids, run by run; then
 -- the values of the ways, run by run; from ARGV[first_arg]. A run is jobs that leave one hand-out by one way:
---   `-` (removed; its end is not kept), `=n` (removed; its end is kept as long as the n-th time says; outcome), or `w`,
---   and then for each job: finish, unique key, place of the time or 0, outcome, step · retry, queue, delay, record · dead, queue,
+--   `-` (removed; its end is not kept), `=n` (removed; its end is kept as long as the n-th time says; outcome), `mn.w.f.c.o` (the same for
+--   steps of the w-th workflow that have succeeded, and count for node f, which waits for c; o is 1 if their value says `ok`; outcome, node, how
+--   long its result is at the end of the outcome), or `w`, and then for each job: finish, unique key, place of the time or 0, outcome, step · retry, queue, delay, record · dead, queue,
 --   record, retention, unique key, place of the time or 0, outcome, step · requeue, queue, record · park, queue, task, record.
 --   Queue and task are places, a record lacks its second stamp, and an unkept end has no outcome. A step is the place of its workflow or 0,
 --   and then what lib/workflow.lua reads of its end.
+
+-- The letter of a run of members.
+local MEMBERS = 109
 
 local function read_settlements(first_key, first_arg)
   local a = first_arg
@@ -226,6 +230,25 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
     in_chunks('HDEL', jobs, removed)
   end
 
+  -- Ends members of a group: from the first to the last id.
+  local function end_members(first, last, way)
+    local place, flow, follower, need, wrapped = string.match(way, '^m(%d+)%.(%d+)%.(%d+)%.(%d+)%.(%d)$')
+    place, flow = tonumber(place), tonumber(flow)
+    local members = {follower = follower, need = tonumber(need), nodes = {}, values = {}}
+    for at = first, last do
+      local outcome, node, length = value(), value(), tonumber(value())
+      if not strangers[at] then
+        if place > 0 then
+          keep_end(batch.kept_ends, place, ARGV[at], outcome, now)
+        end
+        local result = string.sub(outcome, #outcome - length + 1)
+        members.nodes[#members.nodes + 1] = node
+        members.values[#members.values + 1] = wrapped == '1' and '{"ok":' .. result .. '}' or result
+      end
+    end
+    succeed_members(store_of_steps, KEYS[batch.first_flow + flow - 1], ARGV[batch.first_flow_id + flow - 1], members, now)
+  end
+
   local id = batch.first_id
   for run = batch.first_run, batch.first_id - 1, 3 do
     local way, last = ARGV[run + 1], id + tonumber(ARGV[run + 2]) - 1
@@ -234,6 +257,9 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
         local chosen, held = value(), not strangers[at]
         ways[chosen](ARGV[at], held and not goes_on(at, chosen))
       end
+    elseif string.byte(way) == MEMBERS then
+      end_members(id, last, way)
+      remove(id, last)
     else
       local place = tonumber(string.sub(way, 2))
       for at = id, place and last or 0 do

@@ -87,6 +87,69 @@ local function begin_step(store, flow, workflow, step, name, lists, now)
   return 'D'
 end
 
+-- Whether all these steps are new: none has ended or has a job, and the workflow lets steps begin.
+local function are_new(store, flow, steps)
+  local state, seen = redis.call('HMGET', flow, 'made', 'halted', 'by'), {}
+  if not state[1] or state[2] or state[3] then
+    return false
+  end
+  for first = 1, #steps, VALUES do
+    local fields, ids = {}, {}
+    for at = first, math.min(first + VALUES - 1, #steps) do
+      fields[#fields + 1], ids[#ids + 1] = 'e' .. steps[at].node, steps[at].id
+      if seen[steps[at].id] then
+        return false
+      end
+      seen[steps[at].id] = true
+    end
+    local kept, records = redis.call('HMGET', flow, unpack(fields)), redis.call('HMGET', store.jobs, unpack(ids))
+    for at = 1, #ids do
+      if kept[at] or records[at] then
+        return false
+      end
+    end
+  end
+  return true
+end
+
+-- Begins steps, and answers the letters of begin_step. The members of a large group are all new, and written together.
+local function begin_steps(store, flow, workflow, steps, now)
+  local letters = {}
+  if #steps < 2 or not are_new(store, flow, steps) then
+    for at, step in ipairs(steps) do
+      letters[at] = begin_step(store, flow, workflow, step, step.name, step.lists, now)
+    end
+    return table.concat(letters)
+  end
+  local stamps = stamp(now)
+  stamps = stamps .. stamps
+  local ids, fields, stored, ready, woken = {}, {}, {}, {}, {}
+  for at, step in ipairs(steps) do
+    local record = stamps .. step.record
+    local level = priority_of(record)
+    local list = KEYS[step.lists + 1 + level]
+    ids[at], fields[at], letters[at] = step.id, 'w' .. step.node, 'D'
+    stored[2 * at - 1], stored[2 * at] = step.id, record
+    if not ready[list] then
+      ready[list] = {}
+      use_level(store.queues, step.name, level)
+    end
+    ready[list][#ready[list] + 1] = step.id
+    woken[step.lists] = step.name
+  end
+  in_chunks('HDEL', store.ends, ids)
+  in_chunks('HDEL', flow, fields)
+  in_chunks('HSET', store.jobs, stored)
+  for list, of_list in pairs(ready) do
+    in_chunks('RPUSH', list, of_list)
+  end
+  for lists, name in pairs(woken) do
+    redis.call('HSETNX', store.queues, name, '0')
+    wake(KEYS[lists + WAKE])
+  end
+  return table.concat(letters)
+end
+
 -- Begins a step that has waited for one other, whose value is given; says whether its job was there.
 local function begin_waiting(store, flow, workflow, node, value, name, lists, now)
   local waiting = redis.call('HGET', flow, 'w' .. node)
@@ -155,6 +218,40 @@ local function end_step(store, flow, workflow, step, now)
   end
   if is('l') then
     leave_event(store.events, workflow, node, now)
+  end
+end
+
+-- Keeps the ends of steps that have succeeded and count for one node, as end_step does, but together.
+local function succeed_members(store, flow, workflow, members, now)
+  local state = redis.call('HMGET', flow, 'made', 'halted')
+  if not state[1] then
+    return
+  end
+  local letter, pairs_of, counted = state[2] and 's' or 'S', {}, 0
+  local counts = {{node = members.follower, need = members.need}}
+  for first = 1, #members.nodes, VALUES do
+    local fields = {}
+    for at = first, math.min(first + VALUES - 1, #members.nodes) do
+      fields[#fields + 1] = 'e' .. members.nodes[at]
+    end
+    local kept = redis.call('HMGET', flow, unpack(fields))
+    for at, field in ipairs(fields) do
+      local value = members.values[first + at - 1]
+      if kept[at] then
+        local step = {node = string.sub(field, 2), letter = 'S', value = value, flags = 'i', next = {}, counts = counts}
+        end_step(store, flow, workflow, step, now)
+      else
+        local size = #pairs_of
+        pairs_of[size + 1], pairs_of[size + 2] = field, letter .. value
+        counted = counted + 1
+      end
+    end
+  end
+  in_chunks('HSET', flow, pairs_of)
+  if counted > 0 and not state[2] then
+    if redis.call('HINCRBY', flow, 'c' .. members.follower, counted) >= members.need then
+      leave_event(store.events, workflow, members.follower, now)
+    end
   end
 end
 

@@ -253,6 +253,7 @@ macro_rules! conformance_suite {
                 an_end_is_noted_only_of_a_workflow_that_has_come_to_it
                 a_clean_up_removes_old_workflows
                 a_workflow_that_never_begins_is_removed
+                a_workflow_that_ended_unbegun_is_removed
                 a_clean_up_of_workflows_is_bounded
                 a_revoked_workflow_begins_nothing
                 a_workflow_that_has_succeeded_is_not_revoked

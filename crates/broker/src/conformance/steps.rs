@@ -186,6 +186,8 @@ pub async fn a_step_begins_once(context: Context) -> Outcome {
     assert_eq!(begin(false).await?, [Begun::Before]);
     let delivery = flow.take(0).await?;
     assert_eq!(begin(true).await?, [Begun::Before]);
+    context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), false).await?;
+    assert_eq!((begin(true).await?, flow.failed().await?), (vec![Begun::Before], (1, false)));
     flow.worker.settle_one(&delivery, success(&delivery, context.now())).await?;
     assert_eq!(begin(false).await?, [Begun::Before]);
     assert_eq!(begin(true).await?, [Begun::Before]);

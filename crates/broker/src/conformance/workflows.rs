@@ -249,7 +249,7 @@ pub async fn an_end_is_noted_only_of_a_workflow_that_has_come_to_it(context: Con
     Ok(())
 }
 
-/// A workflow that has ended is removed after its retention, with its ends, its events and its waiting jobs.
+/// A workflow that has ended is removed after its retention, with its ends and its waiting jobs; its events are not answered.
 pub async fn a_clean_up_removes_old_workflows(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [link_counting(0, 2, 2)], vec![waiting(link(1))]).await?;
     flow.succeed(0).await?;
@@ -263,6 +263,7 @@ pub async fn a_clean_up_removes_old_workflows(context: Context) -> Outcome {
     assert_eq!(context.broker.prune(10).await?.workflows, 0);
     assert_eq!(context.broker.workflow(&flow.id).await?, None);
     assert_eq!(context.broker.workflow_spec(&flow.id).await?, None);
+    assert!(flow.events().await?.is_empty());
     let flow = Flow::begin(&context, [link_counting(3, 2, 2), link_before(4, &[1])], vec![]).await?;
     assert_eq!((flow.end(0).await?, flow.end(5).await?, flow.events().await?), (None, None, vec![]));
     flow.succeed(3).await?;
@@ -284,6 +285,24 @@ pub async fn a_workflow_that_never_begins_is_removed(context: Context) -> Outcom
     assert_eq!(context.broker.prune(10).await?.workflows, 1);
     let left: Vec<_> = context.broker.workflows(None, 10).await?.into_iter().map(|view| view.id.to_string()).collect();
     assert_eq!(left, ["runs", "begun"]);
+    Ok(())
+}
+
+/// A workflow that has ended before it began is kept as long as its end says, and removed then, also if it is told to begin.
+pub async fn a_workflow_that_ended_unbegun_is_removed(context: Context) -> Outcome {
+    let broker = &context.broker;
+    for (id, retention) in [("short", seconds(10)), ("long", UNSTARTED_TTL * 2)] {
+        broker.put_workflow(&NewWorkflow { begins: false, ..new_flow(id) }).await?;
+        assert_eq!(broker.revoke_workflow(&workflow_id(id), "ann").await?, WorkflowRevoked::Done);
+        let end = flow_end(id, State::Revoked, &context);
+        assert!(broker.finish_workflow(&workflow_id(id), &end, DAY, retention).await?);
+    }
+    assert!(broker.start_workflow(&workflow_id("short")).await?);
+    context.advance(seconds(10));
+    assert_eq!(broker.prune(10).await?.workflows, 1);
+    context.advance(UNSTARTED_TTL);
+    assert_eq!(broker.prune(10).await?.workflows, 0);
+    assert!(broker.workflow(&workflow_id("long")).await?.is_some());
     Ok(())
 }
 

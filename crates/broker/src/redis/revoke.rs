@@ -102,6 +102,10 @@ impl RedisBroker {
                     continue;
                 }
                 match Stored::decode(id, bytes) {
+                    // Only its id is left, in a list.
+                    Stored::Readable(record) if record.state == State::Revoked => {
+                        answers.insert(id, self.ended(id).await?);
+                    }
                     Stored::Readable(record) if record.state.is_terminal() => {
                         answers.insert(id, Revocation::TooLate);
                     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use celeriac_core::canvas::{Next, StepLink};
-use celeriac_core::{Fence, JobId, Outcome, QueueName, Record, TaskName, Transition, WorkflowId};
+use celeriac_core::canvas::{Counts, MAX_INLINE_BYTES, Next, Policy, StepLink};
+use celeriac_core::{Fence, JobId, Outcome, QueueName, Record, State, TaskName, Transition, WorkflowId};
 
 use super::keys::Keys;
 use super::places::Places;
@@ -41,8 +41,22 @@ enum Way {
     Remove,
     /// Its record goes, and its end is kept for the time of this place.
     Keep(usize),
+    /// The same for a step that has succeeded and counts for one node: what a large chord consists of.
+    Member(Member),
     /// Its record is written: all other ways, in the order of the settlements.
     Write,
+}
+
+/// What the members of a chord have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Member {
+    /// The place of the time to keep its end, if it is kept.
+    keep: Option<usize>,
+    /// The place of the workflow.
+    workflow: usize,
+    counts: Counts,
+    /// Whether the result says that it is one.
+    wrapped: bool,
 }
 
 /// Jobs that leave one hand-out by one way.
@@ -119,10 +133,12 @@ impl Ways {
             Transition::Finish { keep, unique: None, step: None, .. } => {
                 return Ok(self.keep(*keep).map_or(Way::Remove, Way::Keep));
             }
-            Transition::Finish { keep, step, .. } => {
-                self.keep(*keep);
+            Transition::Finish { outcome, keep, unique, step } => {
+                let place = self.keep(*keep);
                 self.note_step(step.as_deref());
-                return Ok(Way::Write);
+                let member =
+                    step.as_deref().filter(|_| unique.is_none()).and_then(|step| self.member(step, outcome, place));
+                return Ok(member.map_or(Way::Write, Way::Member));
             }
             Transition::DeadLetter { record, keep, .. } => {
                 self.keep(*keep);
@@ -147,6 +163,16 @@ impl Ways {
         for Next(_, queue) in &step.next {
             self.queues.of(queue);
         }
+    }
+
+    /// What a step is that has succeeded and counts for one node, if it is that and nothing else.
+    fn member(&self, step: &StepLink, outcome: &Outcome, keep: Option<usize>) -> Option<Member> {
+        let [counts] = *step.counts else { return None };
+        let short = outcome.result.as_ref().is_some_and(|result| result.get().len() + 16 <= MAX_INLINE_BYTES);
+        let plain = step.next.is_empty() && !step.many && !step.last && step.policy != Policy::Callback;
+        let workflow = self.workflows.place(&step.workflow);
+        let wrapped = step.policy == Policy::Continue;
+        (short && plain && outcome.state == State::Succeeded).then_some(Member { keep, workflow, counts, wrapped })
     }
 
     /// The place of a time to keep ends; `None` if it is no time.
@@ -191,6 +217,10 @@ impl Ways {
             match run.way {
                 Way::Remove => call.arg("-"),
                 Way::Keep(place) => call.arg(format!("={}", place + 1)),
+                Way::Member(Member { keep, workflow, counts: Counts(node, need), wrapped }) => {
+                    let (keep, wrapped) = (keep.map_or(0, |place| place + 1), u8::from(wrapped));
+                    call.arg(format!("m{keep}.{workflow}.{node}.{need}.{wrapped}"))
+                }
                 Way::Write => call.arg("w"),
             };
             call.arg(run.jobs);
@@ -198,8 +228,15 @@ impl Ways {
         for at in &self.order {
             call.arg(settlements[*at].id.as_str());
         }
-        for at in &self.order {
-            self.add_values(call, &settlements[*at].transition);
+        let ways = self.runs.iter().flat_map(|run| std::iter::repeat_n(run.way, run.jobs));
+        for (at, way) in self.order.iter().zip(ways) {
+            match (way, &settlements[*at].transition) {
+                (Way::Member(_), Transition::Finish { outcome, step: Some(step), .. }) => {
+                    let result = outcome.result.as_ref().map_or(0, |result| result.get().len());
+                    call.arg(outcome.encode()).arg(step.at).arg(result);
+                }
+                (_, transition) => self.add_values(call, transition),
+            }
         }
     }
 

@@ -155,12 +155,11 @@ CREATE TABLE IF NOT EXISTS "workflows" (
   halted INTEGER NOT NULL DEFAULT 0, -- 1: no step begins
   revoked_by TEXT,
   ended_at INTEGER,
-  expires_at INTEGER, -- once it has ended: when it is removed
+  expires_at INTEGER, -- when it is removed, once it has ended or if it does not begin
   spec TEXT NOT NULL -- JSON: what it is described by
 ) STRICT;
 CREATE INDEX IF NOT EXISTS "workflows_listed" ON "workflows" (made_at, id);
 CREATE INDEX IF NOT EXISTS "workflows_expiring" ON "workflows" (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX IF NOT EXISTS "workflows_unstarted" ON "workflows" (made_at) WHERE begun = 0;
 
 CREATE TABLE IF NOT EXISTS "workflow_nodes" (
   workflow TEXT NOT NULL,

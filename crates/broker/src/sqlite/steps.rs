@@ -121,12 +121,12 @@ pub(super) fn begin(scope: &mut Scope<'_>, record: &Record, again: bool) -> Resu
     if standing.revoked || (standing.halted && !again && link.policy != Policy::Callback) {
         return Ok(Begun::Halted);
     }
-    if ended.is_some() {
-        forget_failure(scope, link)?;
-    }
     scope.execute(r#"DELETE FROM "jobs" WHERE id = ?1 AND state = 'dead'"#, [record.id.as_str()])?;
     if !rows::insert(scope, record, State::Queued, Place::Tail)? {
         return Ok(Begun::Before);
+    }
+    if ended.is_some() {
+        forget_failure(scope, link)?;
     }
     queues::note(scope, &record.queue)?;
     scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [record.id.as_str()])?;
@@ -149,6 +149,9 @@ fn forget_failure(scope: &mut Scope<'_>, link: &StepLink) -> Result<(), Fault> {
     let workflow = &link.workflow;
     let sql = r#"UPDATE "workflow_nodes" SET kind = NULL, value = NULL, pending = 0 WHERE workflow = ?1 AND node = ?2"#;
     scope.execute(sql, (workflow.as_str(), link.at))?;
+    if link.policy == Policy::Callback {
+        return Ok(());
+    }
     drop_failure(scope, workflow, link.policy)?;
     let sql = r#"UPDATE "workflows" SET halted = 0, ended_at = NULL, expires_at = NULL
         WHERE id = ?1 AND halted = 1 AND failures = 0"#;
@@ -248,6 +251,10 @@ pub(super) fn advance(scope: &mut Scope<'_>, workflow: &WorkflowId, part: &Advan
     if advanced != part.from {
         return Ok(Advanced::Moved(advanced));
     }
+    for job in &part.begin {
+        begin(scope, job, false)?;
+    }
+    count(scope, workflow, &part.counts)?;
     let sql = r#"INSERT INTO "workflow_nodes" (workflow, node, advanced) VALUES (?1, ?2, ?3)
         ON CONFLICT (workflow, node) DO UPDATE SET advanced = excluded.advanced"#;
     scope.execute(sql, (workflow.as_str(), part.node, part.to))?;
@@ -257,10 +264,6 @@ pub(super) fn advance(scope: &mut Scope<'_>, workflow: &WorkflowId, part: &Advan
             kind = coalesce(kind, ?3) WHERE workflow = ?1 AND node = ?2"#;
         scope.execute(sql, (workflow.as_str(), part.node, EndKind::Succeeded.letter().to_string()))?;
     }
-    for job in &part.begin {
-        begin(scope, job, false)?;
-    }
-    count(scope, workflow, &part.counts)?;
     Ok(Advanced::Done)
 }
 

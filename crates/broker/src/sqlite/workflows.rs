@@ -47,7 +47,8 @@ impl Workflows for SqliteBroker {
     async fn start_workflow(&self, workflow: &WorkflowId) -> Result<bool, BrokerError> {
         let workflow = workflow.clone();
         self.write(move |scope| {
-            let sql = r#"UPDATE "workflows" SET begun = 1 WHERE id = ?1 AND begun = 0"#;
+            let sql = r#"UPDATE "workflows" SET begun = 1, expires_at = iif(ended_at IS NULL, NULL, expires_at)
+                WHERE id = ?1 AND begun = 0"#;
             if scope.execute(sql, [workflow.as_str()])? > 0 {
                 steps::leave_event(scope, &workflow, ROOT)?;
                 return Ok(true);
@@ -157,10 +158,11 @@ fn put(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Submitted, Fault> {
     if let Some(same) = scope.first(same, (id, &new.token), |row| row.get(0))? {
         return Ok(if same { Submitted::Done } else { Submitted::InUse });
     }
-    let sql = r#"INSERT INTO "workflows" (id, token, version, nodes, made_at, begun, spec)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"#;
-    let made_at = integer(scope.now().as_millis());
-    scope.execute(sql, (id, &new.token, new.version, new.nodes, made_at, new.begins, &new.spec))?;
+    let sql = r#"INSERT INTO "workflows" (id, token, version, nodes, made_at, begun, expires_at, spec)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"#;
+    let millis = |instant: Timestamp| integer(instant.as_millis());
+    let (made_at, unbegun) = (millis(scope.now()), (!new.begins).then(|| millis(scope.now().after(UNSTARTED_TTL))));
+    scope.execute(sql, (id, &new.token, new.version, new.nodes, made_at, new.begins, unbegun, &new.spec))?;
     scope.execute(r#"DELETE FROM "results" WHERE id = ?1"#, [id])?;
     for step in &new.waiting {
         steps::put_waiting(scope, step)?;
@@ -296,32 +298,22 @@ fn withdraw(scope: &mut Scope<'_>, workflow: &WorkflowId, ids: &[JobId]) -> Resu
     Ok(Some(withdrawn))
 }
 
-/// Removes workflows whose time is over, and those that nobody began.
+/// Removes workflows whose time is over, and those that nobody began. Their events go when somebody takes them.
 pub(super) fn prune(scope: &mut Scope<'_>, max: usize) -> Result<usize, Fault> {
-    let now = scope.now().as_millis();
-    let unstarted = now.checked_sub(u64::try_from(UNSTARTED_TTL.as_millis()).unwrap_or(u64::MAX));
-    let ended = r#"SELECT id FROM "workflows" INDEXED BY "workflows_expiring"
+    let sql = r#"SELECT id FROM "workflows" INDEXED BY "workflows_expiring"
         WHERE expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2"#;
-    let never_begun = r#"SELECT id FROM "workflows" INDEXED BY "workflows_unstarted"
-        WHERE begun = 0 AND made_at <= ?1 ORDER BY made_at LIMIT ?2"#;
-    let mut count = 0;
-    for (sql, until) in [(ended, Some(now)), (never_begun, unstarted)] {
-        let limit = integer(max.saturating_sub(count) as u64);
-        let Some(until) = until else { continue };
-        let over = scope.all(sql, (integer(until), limit), |row| row.get::<_, String>(0))?;
-        for id in &over {
-            remove(scope, id)?;
-        }
-        count += over.len();
+    let over = (integer(scope.now().as_millis()), integer(max as u64));
+    let over = scope.all(sql, over, |row| row.get::<_, String>(0))?;
+    for id in &over {
+        remove(scope, id)?;
     }
-    Ok(count)
+    Ok(over.len())
 }
 
 fn remove(scope: &mut Scope<'_>, id: &str) -> Result<(), Fault> {
     for sql in [
         r#"DELETE FROM "workflow_nodes" WHERE workflow = ?1"#,
         r#"DELETE FROM "workflow_waiting" WHERE workflow = ?1"#,
-        r#"DELETE FROM "workflow_events" WHERE workflow = ?1"#,
         r#"DELETE FROM "workflows" WHERE id = ?1"#,
     ] {
         scope.execute(sql, [id])?;

@@ -222,6 +222,11 @@ pub(crate) fn wishes() -> impl Strategy<Value = Wish> {
     prop_oneof![3 => producing(), 8 => working(), 6 => keeping(), 5 => scheduling, 6 => carrying_out]
 }
 
+/// Mostly about workflows, so that what happened to one matters for what happens next.
+pub(crate) fn workflow_wishes() -> impl Strategy<Value = Wish> {
+    prop_oneof![4 => working(), 2 => keeping(), 9 => carrying_out().prop_map(Wish::Workflows)]
+}
+
 /// A call, the same for every side. Workers, sessions and deliveries are counted in the order in which they came to be.
 #[derive(Debug, Clone)]
 pub(crate) enum Call {

@@ -14,7 +14,7 @@ mod world;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestCaseError, TestRunner};
 
-use crate::call::{Wish, wishes};
+use crate::call::{Wish, wishes, workflow_wishes};
 use crate::world::World;
 
 const STEPS: usize = 40;
@@ -35,18 +35,29 @@ async fn play(wishes: Vec<Wish>) -> Result<(), TestCaseError> {
     world.compare_everything().await.map_err(|difference| TestCaseError::fail(format!("in the end\n{difference}")))
 }
 
-#[test]
-fn the_stores_do_what_the_model_does() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+/// Plays sequences of what chance chooses; `seeds` keeps those that failed.
+fn compare(wishes: impl Strategy<Value = Wish>, seeds: &'static str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("threads can be started");
     let config = ProptestConfig {
         cases: cases(),
         max_shrink_iters: 2000,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/differential.txt"))),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(seeds))),
         ..ProptestConfig::default()
     };
-    let sequences = proptest::collection::vec(wishes(), 1..=STEPS);
+    let sequences = proptest::collection::vec(wishes, 1..=STEPS);
     let outcome = TestRunner::new(config).run(&sequences, |wishes| runtime.block_on(play(wishes)));
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
+}
+
+#[test]
+fn the_stores_do_what_the_model_does() {
+    compare(wishes(), "proptest-regressions/differential.txt");
+}
+
+#[test]
+fn the_stores_carry_workflows_out_as_the_model_does() {
+    compare(workflow_wishes(), "proptest-regressions/differential-workflows.txt");
 }

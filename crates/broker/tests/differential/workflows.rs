@@ -63,7 +63,7 @@ pub(crate) fn carrying_out() -> impl Strategy<Value = WorkflowWish> {
             |(flow, nodes, again)| WorkflowWish::Begin { flow, nodes, again }
         ),
         4 => (index(), parts).prop_map(|(flow, part)| WorkflowWish::Advance { flow, part }),
-        2 => (index(), index(), index(), weighted(0.3)).prop_map(
+        3 => (index(), index(), index(), weighted(0.5)).prop_map(
             |(flow, node, kind, halts)| WorkflowWish::Fail { flow, node, kind, halts }
         ),
         6 => (0usize..6, 0usize..4).prop_map(|(max, finish)| WorkflowWish::Take { max, finish }),

@@ -72,9 +72,10 @@ async fn a_workflow_reads_well_in_other_tools() {
     let (_directory, path) = new_file();
     let broker = open(&path).await;
     begin(&broker).await;
+    let kept = "SELECT typeof(payload) || ' ' || payload || ' ' || gap FROM workflow_waiting WHERE id = 'flow:1'";
+    let text = |sql: &str| raw(&path).query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(text(kept), r#"text {"took":} 8"#);
     run_first(&broker).await;
-    let node = "SELECT kind || value FROM workflow_nodes WHERE workflow = 'flow' AND node = 0";
-    assert_eq!(raw(&path).query_row(node, [], |row| row.get::<_, String>(0)).unwrap(), "S1");
-    let taken = "SELECT json_extract(payload, '$.took') FROM jobs WHERE id = 'flow:1'";
-    assert_eq!(raw(&path).query_row(taken, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    assert_eq!(text("SELECT kind || ' ' || value FROM workflow_nodes WHERE workflow = 'flow' AND node = 0"), "S 1");
+    assert_eq!(text("SELECT typeof(payload) || ' ' || payload FROM jobs WHERE id = 'flow:1'"), r#"text {"took":1}"#);
 }

@@ -53,7 +53,7 @@ pub struct Next(
 );
 
 /// A node that waits for several, and for how many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Counts(
     /// Its index in the plan.
     pub u32,

@@ -17,7 +17,7 @@ pub const MAX_DEPTH: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum WhenDead {
-    /// The workflow has failed, and steps that have not begun are revoked. In JSON `fail`.
+    /// The workflow has failed, and steps that have not begun are taken back. In JSON `fail`.
     #[default]
     Fail,
     /// The workflow goes on: all results become values that say `{"ok": …}` or `{"error": …}`. In JSON `continue`.

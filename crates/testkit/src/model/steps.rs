@@ -1,6 +1,6 @@
 //! How the model moves workflows on: steps that begin, steps that end, and what follows.
 
-use celeriac_broker::{Advance, Advanced, Begun, REVIEW};
+use celeriac_broker::{Advance, Advanced, Begun, REVIEW, ROOT};
 use celeriac_core::canvas::{Counts, EndKind, MAX_INLINE_BYTES, Policy, StepEnd, StepLink};
 use celeriac_core::{Record, State, WorkflowId};
 
@@ -33,10 +33,10 @@ impl Store {
         if kept.view.revoked_by.is_some() || (kept.view.halted && !again && link.policy != Policy::Callback) {
             return Begun::Halted;
         }
-        self.retry_step(link);
         if self.jobs.get(&job.id).is_some_and(|job| job.state() != State::Dead) {
             return Begun::Before;
         }
+        self.retry_step(link);
         self.ends.remove(&job.id);
         let mut record = job.clone();
         record.enqueued_at = self.now;
@@ -53,6 +53,9 @@ impl Store {
         let Some(kept) = self.workflows.get_mut(&link.workflow) else { return };
         let has_failed = |end: &mut StepEnd| !end.kind.lets_go_on();
         if kept.view.revoked_by.is_some() || kept.node(link.at).end.take_if(has_failed).is_none() {
+            return;
+        }
+        if link.policy == Policy::Callback {
             return;
         }
         kept.drop_failure(link.policy);
@@ -115,19 +118,22 @@ impl Store {
         if kept.view.halted {
             return Advanced::Halted;
         }
-        let node = kept.node(advance.node);
-        if node.advanced != advance.from {
-            return Advanced::Moved(node.advanced);
-        }
-        node.advanced = advance.to;
-        if advance.last && advance.node != celeriac_broker::ROOT {
-            node.pending = false;
-            node.end.get_or_insert_with(|| StepEnd::new(EndKind::Succeeded, ""));
+        let advanced = kept.node(advance.node).advanced;
+        if advanced != advance.from {
+            return Advanced::Moved(advanced);
         }
         for job in &advance.begin {
             self.begin_step(job, false);
         }
         self.count(workflow, &advance.counts);
+        if let Some(kept) = self.workflows.get_mut(workflow) {
+            let node = kept.node(advance.node);
+            node.advanced = advance.to;
+            if advance.last && advance.node != ROOT {
+                node.pending = false;
+                node.end.get_or_insert_with(|| StepEnd::new(EndKind::Succeeded, ""));
+            }
+        }
         Advanced::Done
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct KeptWorkflow {
     pub(crate) view: WorkflowView,
     token: String,
     spec: String,
-    /// Until when it is kept, once it has ended.
+    /// Until when it is kept, once it has ended or while it has not begun.
     pub(crate) until: Option<Timestamp>,
     pub(crate) nodes: BTreeMap<u32, KeptNode>,
 }
@@ -84,6 +84,7 @@ impl Workflows for ModelBroker {
             let Some(kept) = store.workflows.get_mut(workflow) else { return false };
             if !kept.view.begun {
                 kept.view.begun = true;
+                kept.until.take_if(|_| kept.view.ended_at.is_none());
                 store.leave_event(workflow, ROOT);
             }
             true
@@ -205,7 +206,8 @@ impl Store {
         let mut view = WorkflowView::new(new.id.clone(), new.version, new.nodes, self.now);
         view.begun = new.begins;
         let (token, spec) = (new.token.clone(), new.spec.clone());
-        let mut kept = KeptWorkflow { view, token, spec, until: None, nodes: BTreeMap::new() };
+        let until = (!new.begins).then(|| self.now.after(UNSTARTED_TTL));
+        let mut kept = KeptWorkflow { view, token, spec, until, nodes: BTreeMap::new() };
         kept.put_waiting(&new.waiting);
         self.workflows.insert(new.id.clone(), kept);
         for root in &new.roots {
@@ -220,17 +222,20 @@ impl Store {
     }
 
     fn take_events(&mut self, max: usize, lease: Duration) -> Vec<WorkflowEvent> {
-        self.events.retain(|(workflow, _), _| self.workflows.contains_key(workflow));
         let due = self.events.iter().filter(|(_, due)| **due <= self.now);
         let mut due: Vec<_> = due.map(|((workflow, node), due)| (*due, workflow.clone(), *node)).collect();
         due.sort();
         due.truncate(max);
         let until = self.now.after(lease);
-        let take = |(_, workflow, node): (_, WorkflowId, u32)| {
-            self.events.insert((workflow.clone(), node), until);
-            WorkflowEvent { workflow, node, until }
-        };
-        due.into_iter().map(take).collect()
+        let mut taken = Vec::new();
+        for (_, workflow, node) in due {
+            self.events.remove(&(workflow.clone(), node));
+            if self.workflows.contains_key(&workflow) {
+                self.events.insert((workflow.clone(), node), until);
+                taken.push(WorkflowEvent { workflow, node, until });
+            }
+        }
+        taken
     }
 
     fn step_ends(&self, workflow: &WorkflowId, nodes: &[u32], values: bool) -> Vec<Option<KeptEnd>> {
@@ -262,15 +267,10 @@ impl Store {
 
     /// Removes workflows whose time is over; answers how many.
     pub(crate) fn prune_workflows(&mut self, max: usize) -> usize {
-        let now = self.now;
-        let is_over = |kept: &&KeptWorkflow| {
-            let unstarted = !kept.view.begun && kept.view.made_at.after(UNSTARTED_TTL) <= now;
-            unstarted || kept.until.is_some_and(|until| until <= now)
-        };
+        let is_over = |kept: &&KeptWorkflow| kept.until.is_some_and(|until| until <= self.now);
         let over = self.workflows.values().filter(is_over).map(|kept| kept.view.id.clone());
         let over: Vec<_> = over.take(max).collect();
         self.workflows.retain(|id, _| !over.contains(id));
-        self.events.retain(|(workflow, _), _| !over.contains(workflow));
         over.len()
     }
 

@@ -107,3 +107,24 @@ async fn a_burst_sees_through_what_another_worker_has_left_though_the_store_was_
     let outcome = store.result(&JobId::new("w").unwrap()).await.unwrap();
     assert_eq!(outcome.map(|outcome| outcome.state), Some(State::Revoked));
 }
+
+/// What the test kit of applications does, one job at a time.
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn a_worker_that_is_turned_by_hand_carries_workflows_on() {
+    let store = store().await;
+    let id: WorkflowId = "w".parse().unwrap();
+    let group = Canvas::group((1..=3).map(member));
+    let behind = Canvas::group((4..=20).map(|number| member(number).takes(Takes::Nothing)));
+    let workflow = Workflow::new(group.then(behind).then(Canvas::step(Sum::NAME)));
+    submit(store.as_ref(), &workflow, &id, |_| None).await.unwrap();
+    let mut rig = celeriac_worker::Rig::new(Arc::clone(&store), tasks()).await.unwrap();
+    let mut steps = Vec::new();
+    while let Some(step) = rig.step(None).await.unwrap() {
+        assert_eq!(step.state, State::Succeeded);
+        steps.push(step.id.to_string());
+    }
+    assert_eq!((steps.len(), steps.last().unwrap().as_str()), (21, "w:chain/2"));
+    let outcome = store.result(&JobId::new("w").unwrap()).await.unwrap();
+    assert_eq!(outcome.map(|outcome| outcome.state), Some(State::Succeeded));
+}

@@ -8,4 +8,5 @@ mod random;
 mod retrying;
 mod revoking;
 mod shapes;
+mod sights;
 mod stage;
