@@ -117,7 +117,7 @@ async fn chains<F: Future<Output = Result<()>>>(bench: &Bench, name: &str, floor
     let (mut gaps, mut floors) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let first = Step::new("hop").args(serde_json::value::to_raw_value(&0)?);
-        let rest = (1..HOPS).map(|_| Canvas::from(Step::new("hop").takes(Takes::Arguments)));
+        let rest = (1..HOPS).map(|_| Step::new("hop").takes(Takes::Arguments));
         let chain = Canvas::chain(std::iter::once(Canvas::from(first)).chain(rest));
         bench.moments.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let result = bench.run(&format!("chain-{round}"), &Workflow::new(chain)).await?;

@@ -14,6 +14,8 @@ macro_rules! links {
 [calendar]: crate::guides::schedules_calendar
 [testing]: crate::guides::testing
 [operations]: crate::guides::operations
+[workflows]: crate::guides::workflows
+[format]: crate::guides::workflow_format
 
 "
     };
@@ -36,6 +38,12 @@ pub mod schedules {}
 
 #[doc = concat!(links!(), include_str!("../docs/guides/schedules-calendar.md"))]
 pub mod schedules_calendar {}
+
+#[doc = concat!(links!(), include_str!("../docs/guides/workflows.md"))]
+pub mod workflows {}
+
+#[doc = concat!(links!(), include_str!("../docs/workflow-format.md"))]
+pub mod workflow_format {}
 
 #[doc = concat!(links!(), include_str!("../docs/guides/testing.md"))]
 pub mod testing {}

@@ -176,6 +176,23 @@ fn the_command_task_of_the_manual_counts_words() {
     assert_eq!(celeriac(&["result", "words"]), "{\"words\": 3}\n");
 }
 
+#[test]
+fn the_workflow_of_the_manual_counts_and_adds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("queue.db").display());
+    let celeriac = |arguments: &[&str]| {
+        let workflow = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workflow");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_celeriac"));
+        let output = command.args(["--broker", &store]).args(arguments).current_dir(workflow).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    celeriac(&["workflow", "run", "workflow.json", "--id", "count"]);
+    celeriac(&["worker", "--burst"]);
+    assert_eq!(celeriac(&["result", "count"]), "\"5 words\"\n");
+    assert!(celeriac(&["workflow", "show", "count"]).contains("4 succeeded"));
+}
+
 #[tokio::test]
 async fn cron_skips_what_is_due_while_one_is_running() {
     // How many there were until the third had ended depends on the machine.

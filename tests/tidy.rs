@@ -270,4 +270,6 @@ fn the_manual_shows_the_examples_as_they_are() {
     let commands = read("examples/commands/celeriac.toml");
     let (_, tasks) = commands.split_once("\n\n").unwrap();
     assert!(manual.contains(&format!("```toml\n{tasks}```")), "the tasks are not those of examples/commands");
+    let (guide, workflow) = (read("docs/guides/workflows.md"), read("examples/workflow/workflow.json"));
+    assert!(guide.contains(&format!("```json\n{workflow}```")), "the workflow is not that of examples/workflow");
 }

@@ -6,6 +6,7 @@ mod queues;
 mod schedule;
 mod torture;
 mod worker;
+mod workflow;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -22,6 +23,7 @@ pub(crate) use queues::WeighedQueue;
 pub(crate) use schedule::{AddArgs, NextArgs, ScheduleVerb};
 pub(crate) use torture::{FaultKind, TortureArgs, TorturedStore};
 pub(crate) use worker::WorkerArgs;
+pub(crate) use workflow::{RunArgs, WorkflowVerb};
 
 /// Where jobs are kept unless something else is said.
 pub(crate) const DEFAULT_STORE: &str = "sqlite:celeriac.db";
@@ -59,6 +61,9 @@ pub(crate) enum Verb {
     Schedule(ScheduleVerb),
     /// Enqueue a job, or a file of jobs
     Enqueue(EnqueueArgs),
+    /// Run workflows, look at them, retry and revoke them
+    #[command(subcommand)]
+    Workflow(WorkflowVerb),
     /// Look at jobs, revoke them, explain why one has not run
     #[command(subcommand)]
     Job(JobVerb),

@@ -57,11 +57,20 @@ async fn get(store: &Store, ids: &[JobId], json: bool) -> Result<(), Failure> {
         let mut texts = Vec::with_capacity(found.len());
         for view in &found {
             let notes = store.ask(store.broker.notes(&view.id)).await?;
-            texts.push(describe(view, now) + &told(&notes, now));
+            let workflow = workflow_of(store, &view.id).await?;
+            texts.push(describe(view, now) + &told(&notes, now) + &workflow.unwrap_or_default());
         }
         print(&texts.join("\n"))?;
     }
     if missing.is_empty() { Ok(()) } else { Err(unknown(store, &missing)) }
+}
+
+/// Which workflow a job belongs to, in a line like those of [`describe`]. The id of a step says it, and other ids may look like one.
+async fn workflow_of(store: &Store, id: &JobId) -> Result<Option<String>, Failure> {
+    let Some((workflow, step)) = id.as_str().rsplit_once(':') else { return Ok(None) };
+    let Ok(workflow) = workflow.parse() else { return Ok(None) };
+    let view = store.ask(store.broker.workflow(&workflow)).await?;
+    Ok(view.map(|_| format!("step      {step} of workflow {workflow}: celeriac workflow show {workflow}\n")))
 }
 
 /// The failure of asking for jobs that are not there.

@@ -14,7 +14,7 @@ use crate::cli::log_lines::LogLines;
 use crate::cli::logging::{self, LogFormat};
 use crate::cli::output::{brief, note, print};
 use crate::cli::{
-    beat, bench, dead, doctor, enqueue, enqueue_file, job, queue, result, schedule, torture, worker, workers,
+    beat, bench, dead, doctor, enqueue, enqueue_file, job, queue, result, schedule, torture, worker, workers, workflow,
 };
 
 /// How much of an argument is repeated in a complaint about it, in characters: a name has at most 200.
@@ -86,6 +86,7 @@ async fn obey(line: CommandLine, tasks: Tasks, schedules: ApplicationSchedules) 
             Some(file) => enqueue_file::run(&file, args, setting).await,
             None => enqueue::run(args, setting).await,
         },
+        Verb::Workflow(verb) => workflow::run(verb, setting).await,
         Verb::Job(verb) => job::run(verb, &setting).await,
         Verb::Result(args) => result::run(args, &setting).await,
         Verb::Dead(verb) => dead::run(verb, &setting).await,

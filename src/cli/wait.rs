@@ -111,7 +111,7 @@ async fn end_of(store: &Store, job: &Awaited) -> Result<Standing, Failure> {
     }
 }
 
-async fn limit(wait: Wait) {
+pub(crate) async fn limit(wait: Wait) {
     match wait.0 {
         Some(limit) => tokio::time::sleep(limit).await,
         None => std::future::pending().await,
@@ -146,19 +146,19 @@ pub(crate) fn report(store: &Store, standing: &Standing, waited: Option<Wait>, j
 }
 
 /// What keeps jobs from running, told when it changes.
-struct Obstacles<'s> {
+pub(crate) struct Obstacles<'s> {
     store: &'s Store,
     kinds: BTreeSet<Kind>,
     told: BTreeSet<String>,
 }
 
 impl<'s> Obstacles<'s> {
-    fn new(store: &'s Store, kinds: impl IntoIterator<Item = Kind>) -> Self {
+    pub(crate) fn new(store: &'s Store, kinds: impl IntoIterator<Item = Kind>) -> Self {
         Self { store, kinds: kinds.into_iter().collect(), told: BTreeSet::new() }
     }
 
     /// Looks now and again, for ever.
-    async fn tell(&mut self, bar: &ProgressBar) -> Infallible {
+    pub(crate) async fn tell(&mut self, bar: &ProgressBar) -> Infallible {
         loop {
             let found = self.look().await.unwrap_or_else(|failure| BTreeSet::from([failure.message]));
             for obstacle in found.difference(&self.told) {

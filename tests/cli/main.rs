@@ -15,3 +15,4 @@ mod result;
 mod schedule;
 mod torture;
 mod worker;
+mod workflow;
