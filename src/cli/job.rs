@@ -32,7 +32,7 @@ pub(crate) async fn run(verb: JobVerb, setting: &Setting) -> Result<(), Failure>
         JobVerb::Delete { ids } => dead::these(&store, Deed::Delete, &ids, setting.json).await,
         JobVerb::Explain { id } => match store.ask(store.broker.job(&id)).await? {
             Some(view) => explain::run(&store, view, setting.json).await,
-            None => Err(unknown(&store, &[id.as_str()])),
+            None => Err(unknown_or_workflow(&store, id.as_str()).await),
         },
     }
 }
@@ -62,7 +62,11 @@ async fn get(store: &Store, ids: &[JobId], json: bool) -> Result<(), Failure> {
         }
         print(&texts.join("\n"))?;
     }
-    if missing.is_empty() { Ok(()) } else { Err(unknown(store, &missing)) }
+    match *missing {
+        [] => Ok(()),
+        [id] => Err(unknown_or_workflow(store, id).await),
+        _ => Err(unknown(store, &missing)),
+    }
 }
 
 /// Which workflow a job belongs to, in a line like those of [`describe`]. The id of a step says it, and other ids may look like one.
@@ -77,6 +81,17 @@ async fn workflow_of(store: &Store, id: &JobId) -> Result<Option<String>, Failur
 pub(crate) fn unknown(store: &Store, ids: &[&str]) -> Failure {
     let ids = ids.join(", ");
     Failure::new(Exit::NotFound, format!("{store} knows nothing of job {ids}: there was none, or its time is over"))
+}
+
+/// The same for one job. Whoever asks for a workflow that has not ended is told where to look.
+pub(crate) async fn unknown_or_workflow(store: &Store, id: &str) -> Failure {
+    if let Ok(workflow) = id.parse()
+        && let Ok(Some(_)) = store.broker.workflow(&workflow).await
+    {
+        let text = format!("{id} is a workflow that has not ended; see how far it is: celeriac workflow show {id}");
+        return Failure::new(Exit::NotFound, text);
+    }
+    unknown(store, &[id])
 }
 
 /// Lists jobs, also for `dead list`.

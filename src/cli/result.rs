@@ -4,7 +4,7 @@ use celeriac_core::State;
 
 use crate::cli::args::ResultArgs;
 use crate::cli::exit::Failure;
-use crate::cli::job::unknown;
+use crate::cli::job::unknown_or_workflow;
 use crate::cli::json::Standing;
 use crate::cli::output::note;
 use crate::cli::run::Setting;
@@ -14,7 +14,7 @@ use crate::cli::wait::{for_end, report};
 pub(crate) async fn run(args: ResultArgs, setting: &Setting) -> Result<(), Failure> {
     let store = Store::open(&setting.url).await?;
     let Some(view) = store.ask(store.broker.job(&args.id)).await? else {
-        return Err(unknown(&store, &[args.id.as_str()]));
+        return Err(unknown_or_workflow(&store, args.id.as_str()).await);
     };
     let standing = match args.wait {
         Some(wait) if !view.state.is_terminal() => {

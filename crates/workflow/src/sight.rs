@@ -171,10 +171,17 @@ pub async fn sight(broker: &dyn Broker, id: &WorkflowId) -> Result<Option<Sight>
     let marks = flow.marks().await?;
     let status = if view.revoked_by.is_some() { Status::Revoked } else { marks.status(&plan) };
     let detailed = plan.len() <= MAX_DETAILED;
-    let mut nodes = Vec::with_capacity(plan.len());
-    for node in plan.nodes() {
-        let mut sight = NodeSight::new(node, state(node, &marks, status));
-        match node.id().filter(|_| detailed && sight.state != NodeState::Waiting) {
+    let mut nodes: Vec<_> = plan.nodes().map(|node| NodeSight::new(node, state(node, &marks, status))).collect();
+    // Of a large one those jobs are looked at that have not ended, if they are few.
+    let begun = nodes.iter().filter(|sight| sight.state == NodeState::Begun).count();
+    let looks_at_begun = begun <= MAX_DETAILED;
+    for (node, sight) in plan.nodes().zip(&mut nodes) {
+        let looks = if sight.state == NodeState::Begun { looks_at_begun } else { detailed };
+        if !looks && sight.state == NodeState::Begun && is_over(status) {
+            // As a rule it was taken back; a few may still run.
+            sight.state = NodeState::GivenUp;
+        }
+        match node.id().filter(|_| looks && sight.state != NodeState::Waiting) {
             Some(id) => match broker.job(&id).await? {
                 Some(job) => sight.look_at(job),
                 // Its job was taken back before it began.
@@ -184,7 +191,6 @@ pub async fn sight(broker: &dyn Broker, id: &WorkflowId) -> Result<Option<Sight>
             None if sight.state.is_failure() => sight.error = flow.error(node).await?,
             None => {}
         }
-        nodes.push(sight);
     }
     Ok(Some(Sight { view, status, plan: Arc::new(plan), nodes, detailed }))
 }
