@@ -62,4 +62,4 @@ pub use celeriac_core::canvas::{
     Place, Plan, Policy, Refusal, SpecError, Status, Step, StepEnd, StepLink, Takes, Template, WhenDead, Workflow,
     compile, evaluate,
 };
-pub use typed::{Job, Next, Part, group, next, step};
+pub use typed::{Follows, Job, Next, Part, group, next, step};

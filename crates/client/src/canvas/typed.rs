@@ -44,10 +44,7 @@ impl<T: Task> Job<T> {
     }
 
     /// Lets a step follow that takes the result; see [`Part::then`].
-    pub fn then<N: Task>(self, next: Next<N>) -> Part<N::Output>
-    where
-        T::Output: Feeds<N>,
-    {
+    pub fn then<N: Follows<T::Output>>(self, next: N) -> Part<N::Output> {
         Part::from(self).then(next)
     }
 
@@ -72,6 +69,25 @@ impl<T: Task> Next<T> {
     }
 }
 
+/// A [`Next`] that can take an `O`.
+///
+/// Were this a bound `O: Feeds<N>` of the methods, the compiler would take it for a hint that `N` is `O`, and complain about that.
+pub trait Follows<O> {
+    /// What it answers.
+    type Output;
+
+    /// The step, which takes what it can.
+    fn into_part(self) -> Canvas;
+}
+
+impl<O: Feeds<N>, N: Task> Follows<O> for Next<N> {
+    type Output = N::Output;
+    fn into_part(self) -> Canvas {
+        let takes: Takes = <O as Feeds<N>>::TAKES;
+        self.0.takes(takes)
+    }
+}
+
 /// A part of a workflow whose result is an `O`.
 #[must_use = "a part does nothing until its workflow is enqueued"]
 pub struct Part<O> {
@@ -86,12 +102,8 @@ impl<O> Part<O> {
 
     /// Lets a step follow that takes the result: as all its arguments if that is its own type, else as [`Feeds`] says. After a
     /// [`group`] that makes a chord.
-    pub fn then<N: Task>(self, next: Next<N>) -> Part<N::Output>
-    where
-        O: Feeds<N>,
-    {
-        let takes: Takes = <O as Feeds<N>>::TAKES;
-        Part::of(self.canvas.map(|canvas| canvas.then(next.0.takes(takes))))
+    pub fn then<N: Follows<O>>(self, next: N) -> Part<N::Output> {
+        Part::of(self.canvas.map(|canvas| canvas.then(next.into_part())))
     }
 
     /// Lets a part follow that only waits for this one and has arguments of its own.
