@@ -29,7 +29,12 @@ next_due(scheduled)
 for _, queue in ipairs(request.open) do
   has_ready(queue)
 end
-local letters = settle_jobs(batch, running, jobs, scheduled, counts, now)
+-- What begins in these queues is handed out here; what is left of it wakes others then.
+local quiet = {}
+for _, queue in ipairs(request.open) do
+  quiet[queue.wake] = true
+end
+local letters = settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
 -- After the settlements: one of them may be a retry that is due before all others, or a suspect.
 if batch.queues > 0 then
   look_at_queues(request)

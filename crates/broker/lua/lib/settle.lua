@@ -85,8 +85,8 @@ local function find_strangers(batch, running)
 end
 
 -- Applies what is held, and answers a letter for each job, D (done), N (not held) or R (still held: it was revoked, and this is no
--- end), or '' if all were done.
-local function settle_jobs(batch, running, jobs, scheduled, counts, now)
+-- end), or '' if all were done. Nobody is woken for steps that begin in the queues whose wake lists are keys of `quiet`: the caller sees to them.
+local function settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
   local strangers, strange = find_strangers(batch, running)
   local refused = {}
   local next_value, stamped = batch.first_value, stamp(now)
@@ -114,7 +114,7 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now)
 
   local store_of_steps = {
     jobs = jobs, queues = batch.known_queues, ends = batch.ends, dead = batch.dead, burials = batch.burials, counts = counts,
-    events = batch.events, untils = batch.untils,
+    events = batch.events, untils = batch.untils, quiet = quiet,
   }
 
   local function lists_of_queue(queue)
