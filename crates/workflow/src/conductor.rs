@@ -14,7 +14,7 @@ use crate::plans::Plans;
 use crate::submit::persist;
 
 /// How long an event is taken for. When its conductor vanishes, or cannot handle it, another has it after that.
-const LEASE: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(10);
 
 /// Carries workflows on: what a worker has, to do what a store cannot do without the plan.
 #[derive(Debug)]
