@@ -28,7 +28,7 @@ use worker::{FOLDER, MENDED};
 /// How many workflows run at once.
 const WORKFLOWS: usize = 40;
 const WORKERS: usize = 3;
-/// A worker is killed this often: so rarely that no step is lost three times, as a rule.
+/// A worker is killed this often: so rarely that each lives longer than its lease, or nobody would take back what the dead have held.
 const KILL_EVERY: Duration = Duration::from_millis(900);
 const PATIENCE: Duration = Duration::from_secs(240);
 

@@ -60,7 +60,7 @@ fn note(context: &Context, task: &str, args: &RawValue) -> Box<RawValue> {
 
 async fn mix(Mix(args): Mix, context: Context) -> Result<Box<RawValue>, TaskError> {
     let answer = note(&context, "mix", &args);
-    tokio::time::sleep(Duration::from_millis(5)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     Ok(answer)
 }
 
@@ -78,6 +78,6 @@ async fn fatal(Fatal(args): Fatal, context: Context) -> Result<Box<RawValue>, Ta
 pub(crate) async fn work() {
     let client = Client::connect(&std::env::var("CELERIAC_BROKER").unwrap()).await.unwrap();
     let tasks = Tasks::new().handle(mix).handle(flaky).handle(fatal);
-    let worker = Worker::builder(&client, tasks).queues(["default", "other"]).concurrency(4);
+    let worker = Worker::builder(&client, tasks).queues(["default", "other"]).concurrency(3);
     worker.lease(Duration::from_secs(1)).build().unwrap().run().await.unwrap();
 }
