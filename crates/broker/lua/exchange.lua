@@ -29,10 +29,12 @@ next_due(scheduled)
 for _, queue in ipairs(request.open) do
   has_ready(queue)
 end
--- What begins in these queues is handed out here; what is left of it wakes others then.
+-- What begins in these lists is handed out here, but not what uses a priority of its queue for the first time; what is left of it wakes others then.
 local quiet = {}
 for _, queue in ipairs(request.open) do
-  quiet[queue.wake] = true
+  for _, list in ipairs(queue.ready) do
+    quiet[list] = true
+  end
 end
 local letters = settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
 -- After the settlements: one of them may be a retry that is due before all others, or a suspect.

@@ -20,10 +20,11 @@ while at <= #ARGV do
   local kept = redis.call('HMGET', workflow, unpack(fields))
   for place = 1, #kept, 2 do
     local text = kept[place] or ''
+    longest = math.max(longest, #text)
     if with_values == '0' then
       text = string.sub(text, 1, 1)
     end
-    bytes, longest = bytes + #text, math.max(longest, #text)
+    bytes = bytes + #text
     if bytes > max_bytes and #found > 0 then
       return {'done', found}
     end

@@ -126,6 +126,11 @@ impl Backlog {
         self.lock().waiting.front().map(|first| first.since.elapsed())
     }
 
+    /// Whether nothing of it is run any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Jobs taken in whose handler has not ended.
     pub(crate) fn unfinished(&self) -> usize {
         self.unfinished.load(Ordering::SeqCst)

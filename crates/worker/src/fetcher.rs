@@ -107,6 +107,7 @@ impl Fetcher {
         let fetched = self.fetch_all().await;
         self.post.progress.leaves();
         self.post.ends.carry(false);
+        self.post.ends.spare(0);
         self.wind_up().await;
         fetched
     }
@@ -164,7 +165,8 @@ impl Fetcher {
         let settings = &self.post.settings;
         let counted = settings.burst || settings.max_tasks.is_some();
         let alone = self.suspects.makes_room() || self.suspects.are_waiting() || self.post.held.has_suspect();
-        if counted || alone || self.quiet || !self.calls.waits() {
+        let courteous = self.post.elsewhere.head_start().is_some();
+        if courteous || counted || alone || self.quiet || !self.calls.waits() {
             return 0;
         }
         settings.concurrency

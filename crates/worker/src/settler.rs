@@ -84,7 +84,7 @@ async fn settle_and_go_on(
     post.clock.note_answer(fetched.now, asked);
     post.signals.due(fetched.next_due);
     executor.take_in(session, fetched);
-    if post.signals.stop.is_cancelled() {
+    if post.signals.stop.is_cancelled() || post.backlog.is_closed() {
         // The fetcher may have handed back what it had before these came.
         executor.hand_back(post.backlog.drain());
     }

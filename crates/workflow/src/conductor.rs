@@ -80,7 +80,7 @@ impl Conductor {
         let flow = Flow::new(broker, &plan);
         match node {
             // An event may be older than the workflow, if there was another of the same id.
-            ROOT if !view.begun => Ok(()),
+            _ if !view.begun && view.revoked_by.is_none() => Ok(()),
             ROOT => flow.start().await.map(|_| ()),
             REVIEW => flow.review(view).await,
             node => flow.look_at(node, view).await,

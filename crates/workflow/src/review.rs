@@ -1,9 +1,6 @@
 //! Goes through all nodes of a workflow: after a retry has resumed it, or somebody has revoked it.
 
-use std::collections::HashSet;
-
 use celeriac_broker::{Advanced, BrokerError, WorkflowView};
-use celeriac_core::canvas::NodeKind;
 
 use crate::decide::{Todo, is_output, todo};
 use crate::flow::Flow;
@@ -18,21 +15,18 @@ impl Flow<'_> {
             return Ok(());
         }
         let marks = self.marks().await?;
-        let (mut begin, mut touched) = (Vec::new(), HashSet::new());
+        let mut begin = Vec::new();
         for node in self.plan.nodes() {
             // A join that has been taken for ended is not noted as that, or not all that follows it was told.
             let end = marks.get(node.index()).filter(|mark| !mark.assumed);
             match todo(node, end, marks.may_begin(node)) {
                 Todo::Nothing | Todo::Fail(_) => {}
-                Todo::Begin if touched.contains(&node.index()) => {}
+                // Also what waits for a node that is advanced here: what that began before may have been taken back since.
                 Todo::Begin => begin.push(node.index()),
                 Todo::Advance(from) => {
                     if self.advance(node, from).await? != Advanced::Done {
                         return Ok(());
                     }
-                    let followers = node.followers().iter().filter_map(|index| self.plan.node(*index));
-                    let alone = followers.filter(|follower| follower.deps().len() == 1);
-                    touched.extend(alone.filter(|node| node.kind() != NodeKind::Join).map(|node| node.index()));
                     if is_output(node) {
                         self.finish_succeeded(view).await?;
                     }

@@ -27,8 +27,8 @@ pub struct Sight {
     pub plan: Arc<Plan>,
     /// Its nodes, joins and callbacks included, each at its index in the plan.
     pub nodes: Vec<NodeSight>,
-    /// Whether the jobs of the nodes were looked at. With more than [`MAX_DETAILED`] nodes they are not: then nobody says of a node that has begun
-    /// whether it runs or waits, and attempts and times are left out.
+    /// Whether the jobs of the nodes were looked at. With more than [`MAX_DETAILED`] nodes only those are that have begun and
+    /// not ended, and only if they are no more than that: else nobody says whether they run or wait.
     pub detailed: bool,
 }
 

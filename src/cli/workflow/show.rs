@@ -29,7 +29,7 @@ pub(super) async fn run(store: &Store, id: &WorkflowId, json: bool) -> Result<()
     print(&format!("{}\n{}", head(&sight, now), graph(&lines(&sight), now)))?;
     if !sight.detailed {
         note(&format!(
-            "note: jobs are looked at in workflows of up to {MAX_DETAILED} nodes; here \"begun\" is ready or running: celeriac job get {id}:STEP"
+            "note: not all jobs were looked at, because there are more than {MAX_DETAILED} nodes; \"begun\" is ready or running: celeriac job get {id}:STEP"
         ));
     }
     if matches!(sight.status, Status::Failed | Status::Waiting) {

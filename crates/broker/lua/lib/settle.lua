@@ -85,7 +85,7 @@ local function find_strangers(batch, running)
 end
 
 -- Applies what is held, and answers a letter for each job, D (done), N (not held) or R (still held: it was revoked, and this is no
--- end), or '' if all were done. Nobody is woken for steps that begin in the queues whose wake lists are keys of `quiet`: the caller sees to them.
+-- end), or '' if all were done. Nobody is woken for steps that begin in the ready lists that are keys of `quiet`: the caller sees to them.
 local function settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
   local strangers, strange = find_strangers(batch, running)
   local refused = {}

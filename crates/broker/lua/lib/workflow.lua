@@ -1,5 +1,5 @@
 -- How workflows move on. `store` has the keys that a step touches when it begins: jobs, queues, ends, dead, burials, counts, events, untils;
--- and, as keys of `quiet`, the wake lists that the caller sees to.
+-- and, as keys of `quiet`, the ready lists that the caller sees to.
 -- The hash of a workflow has its fields in words, and for each node, by its index: e, its end (a letter, small while followers are still to
 -- be dealt with, then its value); c, how many of those it waits for have ended; a, how many of its followers were dealt with; w, its job
 -- while it waits for one step (id, gap, record without stamps, with spaces).
@@ -84,7 +84,7 @@ local function begin_step(store, flow, workflow, step, name, lists, now)
     end
     put_ready(store.queues, name, store.jobs, id, record, lists)
   end
-  if not (store.quiet and store.quiet[KEYS[lists + WAKE]]) then
+  if letter == 'R' or not (store.quiet and store.quiet[KEYS[lists + 1 + priority_of(record)]]) then
     wake(KEYS[lists + WAKE])
   end
   return 'D'

@@ -127,7 +127,6 @@ impl RedisBroker {
                 }
             }
         }
-        let changing = || BrokerError::Invalid("a job changes too fast to be revoked; try again".to_owned());
         ids.iter().map(|id| answers.get(id).copied().ok_or_else(changing)).collect()
     }
 
@@ -168,6 +167,9 @@ impl RedisBroker {
                 if open.is_empty() {
                     break;
                 }
+            }
+            if !open.is_empty() {
+                return Err(changing());
             }
         }
         Ok(Some(count))
@@ -361,6 +363,10 @@ fn add_end_of_step(call: &mut Call, end: Option<(&Record, Outcome)>, workflows: 
         }
         None => drop(call.arg(0)),
     }
+}
+
+fn changing() -> BrokerError {
+    BrokerError::Invalid("a job changes too fast to be revoked; try again".to_owned())
 }
 
 /// The end of a job that waited.

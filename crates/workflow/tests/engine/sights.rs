@@ -34,16 +34,32 @@ async fn each_step_is_shown_where_it_is(stage: Stage) {
 }
 
 async fn a_large_workflow_is_shown_without_its_jobs(stage: Stage) {
-    let members = (0..=MAX_DETAILED).map(|_| Canvas::step("member"));
+    let members = (0..MAX_DETAILED + 2).map(|_| Canvas::step("member"));
     stage.submit(&Workflow::new(Canvas::group(members).join(Canvas::step("body")))).await;
+    assert_eq!(stage.sight().await.count(&[NodeState::Begun]), MAX_DETAILED + 2);
     let job = stage.fetch(1).await.remove(0);
     stage.settle_one(job, crate::stage::died("no disk".to_owned())).await;
     let sight = stage.sight().await;
     assert!(!sight.detailed && sight.status == Status::Failed);
     assert_eq!((sight.nodes[0].state, sight.nodes[0].error.as_deref()), (NodeState::Dead, Some("no disk")));
-    assert_eq!((sight.nodes[1].state, sight.nodes[1].attempt), (NodeState::Begun, None));
-    assert_eq!(sight.count(&[NodeState::GivenUp]), 1);
+    // Nothing of it begins any more, so what nobody looked at does not run, as a rule.
+    assert_eq!((sight.nodes[1].state, sight.nodes[1].attempt), (NodeState::GivenUp, None));
+    assert_eq!(sight.count(&[NodeState::GivenUp]), MAX_DETAILED + 2);
     assert_eq!(stage.faulty.calls(celeriac_broker::Operation::Job), 0);
 }
 
-on_each_store!(each_step_is_shown_where_it_is, a_large_workflow_is_shown_without_its_jobs);
+async fn the_last_jobs_of_a_large_workflow_are_looked_at(stage: Stage) {
+    let members = (0..=MAX_DETAILED).map(|_| Canvas::step("member"));
+    stage.submit(&Workflow::new(Canvas::group(members).join(Canvas::step("body")))).await;
+    let job = stage.fetch(1).await.remove(0);
+    stage.settle_one(job, Ending::Succeeded(raw("1"))).await;
+    let sight = stage.sight().await;
+    assert!(!sight.detailed);
+    assert_eq!((sight.count(&[NodeState::Ready]), sight.count(&[NodeState::Begun])), (MAX_DETAILED, 0));
+}
+
+on_each_store!(
+    each_step_is_shown_where_it_is,
+    a_large_workflow_is_shown_without_its_jobs,
+    the_last_jobs_of_a_large_workflow_are_looked_at
+);
