@@ -250,7 +250,7 @@ async fn describe(cases: &[Case], open: &BTreeSet<usize>, broker: &dyn Broker) -
         let view = broker.workflow(case.id()).await.unwrap();
         text.push_str(&format!("\n{view:?} {:?}", case.plan.when_dead()));
         for (node, end) in case.plan.nodes().zip(case.ends(broker).await) {
-            let kind: Option<(EndKind, bool)> = end.map(|end| (end.kind(), end.pending));
+            let kind: Option<(EndKind, bool)> = end.map(|end| (end.kind(), end.pending.is_some()));
             let job = match node.id() {
                 Some(id) => broker.job(&id).await.unwrap().map(|job| job.state),
                 None => None,

@@ -3,9 +3,10 @@
 --   neither condition, and each step says for itself what became of it.
 -- KEYS: 1 workflow, 2 untils, 3 events, 4 jobs, 5 queues, 6 ends, 7 dead, 8 burials, 9 counts; then for each queue its lists, see lib/queue.lua.
 -- ARGV: 1 override, 2 id, 3 node or '', 4 from, 5 to, 6 last, 7 again (begin also what has ended
---   without success), 8 queue_count,
---   9 job_count; then the names of the queues; then for each job its node, its id, its record without stamps, the place of its
---   queue, whether it is a callback; then for each node that waits for several its index, and for how many.
+--   without success), 8 queue_count, 9 run_count, 10 job_count; then the names of the queues; then for each run its plan and how many
+--   jobs it has; then for each job its id and its record without stamps; then for each node that waits for several its index, and for how
+--   many. A run is jobs of one plan, in order; a plan is the place of their queue, whether they are callbacks, the node of
+--   the first, and how far it is from node to node, with dots between.
 -- RETURNS: {done, letters}, for each job what begin_step answers; or {moved, how many}, {halted} or {unknown}.
 local workflow = KEYS[1]
 local untils = KEYS[2]
@@ -24,10 +25,12 @@ local to = ARGV[5]
 local last = ARGV[6]
 local again = ARGV[7]
 local queue_count = tonumber(ARGV[8])
-local job_count = tonumber(ARGV[9])
+local run_count = tonumber(ARGV[9])
+local job_count = tonumber(ARGV[10])
 local first_list = 10
-local first_job = 10 + queue_count
-local first_count = first_job + 5 * job_count
+local first_run = 11 + queue_count
+local first_job = first_run + 2 * run_count
+local first_count = first_job + 2 * job_count
 local ROOT = '4294967295'
 local store = {
   untils = untils, events = events, jobs = jobs, queues = queues, ends = ends, dead = dead, burials = burials, counts = counts,
@@ -40,7 +43,7 @@ end
 redis.call('ZCARD', dead)
 redis.call('ZCARD', burials)
 expect_lists(first_list, #KEYS)
-local state = redis.call('HMGET', workflow, 'made', 'halted', 'a' .. node)
+local state = redis.call('HMGET', workflow, 'made', 'halted', 'a' .. node, 'e' .. node)
 if node ~= '' then
   local before = state[3] or '0'
   if not state[1] then
@@ -52,15 +55,21 @@ if node ~= '' then
   end
 end
 local now = clock(override)
-local steps = {}
-for at = first_job, first_count - 1, 5 do
-  local queue = tonumber(ARGV[at + 3])
-  steps[#steps + 1] = {
-    node = ARGV[at], id = ARGV[at + 1], record = ARGV[at + 2], callback = ARGV[at + 4] == '1', again = again == '1',
-    name = ARGV[9 + queue], lists = lists_of(first_list, queue),
-  }
+local steps, place = no_steps(), 0
+for run = first_run, first_job - 1, 2 do
+  local queue, callback, index, stride = string.match(ARGV[run], '^(%d+)%.(%d)%.(%d+)%.(%d+)$')
+  queue, callback, index, stride = tonumber(queue), callback == '1', tonumber(index), tonumber(stride)
+  for _ = 1, tonumber(ARGV[run + 1]) do
+    local at = first_job + 2 * place
+    place = place + 1
+    steps.nodes[place], steps.ids[place], steps.records[place] = index, ARGV[at], ARGV[at + 1]
+    steps.names[place], steps.lists[place], steps.callbacks[place] = ARGV[10 + queue], lists_of(first_list, queue), callback
+    index = index + stride
+  end
 end
-local letters = begin_steps(store, workflow, id, steps, now)
+-- Where the commit that ended the node has begun its followers, they do not come in their turn.
+local in_turn = node ~= '' and not (state[4] and string.find(state[4], '^[A-Z]'))
+local letters = begin_steps(store, workflow, id, steps, in_turn, again == '1', now)
 for at = first_count, #ARGV, 2 do
   count_for(store, workflow, id, ARGV[at], tonumber(ARGV[at + 1]), now)
 end

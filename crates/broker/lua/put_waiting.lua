@@ -6,6 +6,7 @@
 local workflow = KEYS[1]
 
 if redis.call('HGET', workflow, 'begun') == '0' then
+  redis.call('HSET', workflow, 'waits', '1')
   for at = 1, #ARGV, 2 do
     redis.call('HSETNX', workflow, 'w' .. ARGV[at], ARGV[at + 1])
   end

@@ -52,15 +52,17 @@ redis.call('HDEL', ends, id)
 if begun == '0' then
   redis.call('ZADD', untils, whole(math.min(now + unstarted_ttl, LATEST)), id)
 end
+if waiting_count > 0 then
+  redis.call('HSET', workflow, 'waits', '1')
+end
 for at = first_waiting, first_root - 1, 2 do
   redis.call('HSET', workflow, 'w' .. ARGV[at], ARGV[at + 1])
 end
-local steps = {}
+local steps = no_steps()
 for at = first_root, #ARGV, 4 do
-  local queue = tonumber(ARGV[at + 3])
-  steps[#steps + 1] = {
-    node = ARGV[at], id = ARGV[at + 1], record = ARGV[at + 2], name = ARGV[10 + queue], lists = lists_of(first_list, queue),
-  }
+  local queue, place = tonumber(ARGV[at + 3]), #steps.ids + 1
+  steps.nodes[place], steps.ids[place], steps.records[place] = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+  steps.names[place], steps.lists[place] = ARGV[10 + queue], lists_of(first_list, queue)
 end
-begin_steps(store, workflow, id, steps, now)
+begin_steps(store, workflow, id, steps, false, false, now)
 return {'done'}

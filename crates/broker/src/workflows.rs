@@ -247,10 +247,8 @@ pub struct WorkflowEvent {
 pub struct KeptEnd {
     /// The end; without a value if none was asked for.
     pub end: StepEnd,
-    /// Whether followers are still to be dealt with.
-    pub pending: bool,
-    /// How many were.
-    pub advanced: u32,
+    /// While followers are still to be dealt with: how many were.
+    pub pending: Option<u32>,
 }
 
 impl KeptEnd {

@@ -92,7 +92,7 @@ impl Outcome {
             (None, None) => (0, ""),
         };
         let names = [self.task.as_str(), self.queue.as_str(), &self.worker];
-        let mut bytes = Vec::with_capacity(32 + names.iter().map(|name| name.len()).sum::<usize>() + last.len());
+        let mut bytes = Vec::with_capacity(self.encoded_front() + last.len());
         bytes.extend([VERSION, self.state.end_letter()]);
         for counter in [self.attempt, self.failures, self.losses] {
             bytes.extend(counter.to_be_bytes());
@@ -108,6 +108,14 @@ impl Outcome {
         bytes.push(kind);
         bytes.extend_from_slice(last.as_bytes());
         bytes
+    }
+
+    /// How many bytes of the compact form stand before the result or the error.
+    #[must_use]
+    pub fn encoded_front(&self) -> usize {
+        let names = [self.task.as_str(), self.queue.as_str(), &self.worker];
+        // Version and state, three counters, two instants, and what the last part is.
+        2 + 3 * 4 + 2 * 6 + names.iter().map(|name| 1 + name.len()).sum::<usize>() + 1
     }
 
     /// Reads the compact form.
@@ -190,6 +198,7 @@ mod tests {
     fn an_end_reads_back() {
         let mut outcome = sample();
         assert_eq!(Outcome::decode(outcome.id.clone(), &outcome.encode()), Ok(outcome.clone()));
+        assert_eq!(&outcome.encode()[outcome.encoded_front()..], b"{\"a\": [1]}");
         (outcome.state, outcome.result, outcome.error) = (State::Dead, None, Some("no disk".to_owned()));
         assert_eq!(Outcome::decode(outcome.id.clone(), &outcome.encode()), Ok(outcome.clone()));
     }

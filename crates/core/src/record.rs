@@ -10,15 +10,16 @@
 //! | 6..12 | when it came into its present state; the store writes it |
 //! | 12 | version of this format, the letter `1` |
 //! | 13 | letter of the state, see [`State::letter`] |
-//! | 14 | low four bits: priority; 16: suspect; 32: there is an optional section |
+//! | 14 | low four bits: priority; 16: suspect; 32: there is an optional section; 64: it is a step of a workflow |
 //! | 15..17, 17..19, 19 | attempts, failures, losses; big-endian, they stop at their largest value |
 //! | 20, 21 | length of the task's and of the queue's name; 0 is the queue `default` |
-//! | then | task, queue, optional section (length in 4 bytes, JSON), payload |
+//! | then | task, queue, its place in its workflow (`canvas/link_bytes.rs`), optional section (length in 4 bytes, JSON), payload |
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canvas::StepLink;
 use crate::history::{Incident, MAX_INCIDENTS};
 use crate::id::JobId;
 use crate::name::{QueueName, TaskName};
@@ -32,6 +33,7 @@ const FIXED: usize = 22;
 const STAMPS: usize = 12;
 const SUSPECT: u8 = 0x10;
 const OPTIONAL: u8 = 0x20;
+const STEP: u8 = 0x40;
 
 /// A job as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,12 +145,15 @@ impl Record {
 
     /// Appends the record's bytes without the two instants that the store writes in front of them.
     pub fn encode_unstamped_to(&self, bytes: &mut Vec<u8>) {
-        let optional = self.encode_optional();
+        let mut options = self.options.clone();
+        let step = if options.step.is_some() { options.step.take() } else { None };
+        let optional = encode_section(options, &self.history);
         let queue = if self.queue.is_default() { "" } else { self.queue.as_str() };
         let task = self.task.as_str();
         let mut flags = self.priority.get();
         flags |= if self.suspect { SUSPECT } else { 0 };
         flags |= if optional.is_some() { OPTIONAL } else { 0 };
+        flags |= if step.is_some() { STEP } else { 0 };
         let optional_length = optional.as_ref().map_or(0, |section| section.len() + 4);
         let length = FIXED - STAMPS + task.len() + queue.len() + optional_length + self.payload.len();
         bytes.reserve(length);
@@ -160,6 +165,9 @@ impl Record {
         bytes.extend([task.len() as u8, queue.len() as u8]);
         bytes.extend_from_slice(task.as_bytes());
         bytes.extend_from_slice(queue.as_bytes());
+        if let Some(step) = step {
+            step.encode_to(&self.id, bytes);
+        }
         if let Some(section) = optional {
             bytes.extend((section.len() as u32).to_be_bytes());
             bytes.extend(section);
@@ -177,14 +185,10 @@ impl Record {
         bytes
     }
 
-    /// The optional section as JSON; `None` if there is nothing to say.
+    /// Options and history as JSON, for a store that keeps them apart from the rest; `None` if there is nothing to say.
     #[must_use]
     pub fn encode_optional(&self) -> Option<Vec<u8>> {
-        if self.options.is_empty() && self.history.is_empty() {
-            return None;
-        }
-        let section = Optional { options: self.options.clone(), history: self.history.clone() };
-        Some(serde_json::to_vec(&section).expect("options have only string keys"))
+        encode_section(self.options.clone(), &self.history)
     }
 
     /// Takes options and history from the JSON that [`Record::encode_optional`] wrote.
@@ -235,9 +239,13 @@ impl Record {
         record.suspect = flags & SUSPECT != 0;
         (record.attempt, record.failures, record.losses) = (attempt as u32, failures as u32, losses as u32);
         (record.enqueued_at, record.since) = (enqueued_at, since);
+        let step = if flags & STEP != 0 { Some(StepLink::decode_from(&record.id, &mut reader)?) } else { None };
         if flags & OPTIONAL != 0 {
             let length = reader.number(4)? as usize;
             record.decode_optional(reader.take(length)?)?;
+        }
+        if let Some(step) = step {
+            record.options.step = Some(Box::new(step));
         }
         let header = reader.at;
         bytes.drain(..header);
@@ -246,13 +254,23 @@ impl Record {
     }
 }
 
+/// The optional section as JSON; `None` if there is nothing to say.
+fn encode_section(options: JobOptions, history: &[Incident]) -> Option<Vec<u8>> {
+    if options.is_empty() && history.is_empty() {
+        return None;
+    }
+    let section = Optional { options, history: history.to_vec() };
+    Some(serde_json::to_vec(&section).expect("options have only string keys"))
+}
+
 /// An instant as the 6 bytes that stand for it in a record.
 fn stamp(instant: Timestamp) -> [u8; 6] {
     let [_, _, rest @ ..] = instant.as_millis().to_be_bytes();
     rest
 }
 
-struct Reader<'a> {
+/// Reads a record from its front.
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
@@ -265,11 +283,11 @@ impl<'a> Reader<'a> {
         Ok(part)
     }
 
-    fn number(&mut self, length: usize) -> Result<u64, RecordError> {
+    pub(crate) fn number(&mut self, length: usize) -> Result<u64, RecordError> {
         Ok(self.take(length)?.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
     }
 
-    fn text(&mut self, length: usize, what: &'static str) -> Result<&'a str, RecordError> {
+    pub(crate) fn text(&mut self, length: usize, what: &'static str) -> Result<&'a str, RecordError> {
         std::str::from_utf8(self.take(length)?).map_err(|_| RecordError::Part(what))
     }
 }

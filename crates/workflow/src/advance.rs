@@ -9,16 +9,26 @@ use crate::flow::Flow;
 use crate::submit::{Room, is_root};
 use crate::values::{NoValue, Values};
 
+/// What is to be done when somebody else does the same. Two that overtake each other send every piece twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rival {
+    /// Go on behind it: it may be gone, and nobody else would.
+    Overtaken,
+    /// Leave it to it.
+    LeftToIt,
+}
+
 impl Flow<'_> {
     /// Begins what waits for nothing.
     pub(crate) async fn start(self) -> Result<Advanced, BrokerError> {
-        let roots: Vec<u32> = self.plan.nodes().filter(|node| is_root(*node)).map(Node::index).collect();
-        self.advance_all(ROOT, &roots, 0).await
+        self.advance_all(ROOT, &self.roots(), 0, Rival::Overtaken).await
     }
 
-    /// Begins what waits for nothing, and what waits only for joins that do.
+    /// Begins what waits for nothing, and what waits only for joins that do; unless a worker is at it, which has an event for that.
     pub(crate) async fn begin_first(self) -> Result<(), BrokerError> {
-        self.start().await?;
+        if self.advance_all(ROOT, &self.roots(), 0, Rival::LeftToIt).await? != Advanced::Done {
+            return Ok(());
+        }
         let is_empty_join = |node: &Node<'_>| is_root(*node) && node.kind() == NodeKind::Join;
         if !self.plan.nodes().any(|node| is_empty_join(&node)) {
             return Ok(());
@@ -31,10 +41,20 @@ impl Flow<'_> {
 
     /// Lets the followers of a node go on, those behind the first `from`.
     pub(crate) async fn advance(self, node: Node<'_>, from: u32) -> Result<Advanced, BrokerError> {
-        self.advance_all(node.index(), node.followers(), from).await
+        self.advance_all(node.index(), node.followers(), from, Rival::Overtaken).await
     }
 
-    async fn advance_all(self, node: u32, followers: &[u32], mut from: u32) -> Result<Advanced, BrokerError> {
+    fn roots(self) -> Vec<u32> {
+        self.plan.nodes().filter(|node| is_root(*node)).map(Node::index).collect()
+    }
+
+    async fn advance_all(
+        self,
+        node: u32,
+        followers: &[u32],
+        mut from: u32,
+        rival: Rival,
+    ) -> Result<Advanced, BrokerError> {
         let mut values = None;
         loop {
             let advance = self.piece(node, followers, from, &mut values).await?;
@@ -42,8 +62,7 @@ impl Flow<'_> {
             match answer {
                 Advanced::Done if advance.last => return Ok(answer),
                 Advanced::Done => from = advance.to,
-                // Somebody else does the same; go on behind them.
-                Advanced::Moved(to) if to != from => from = to,
+                Advanced::Moved(to) if to != from && rival == Rival::Overtaken => from = to,
                 answer => return Ok(answer),
             }
         }

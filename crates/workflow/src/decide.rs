@@ -7,23 +7,21 @@ use celeriac_core::canvas::{EndKind, Gather, Node, NodeKind, Plan, Policy, Statu
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) kind: EndKind,
-    /// Whether followers are still to be dealt with.
-    pub(crate) pending: bool,
-    /// How many were.
-    pub(crate) advanced: u32,
+    /// While followers are still to be dealt with: how many were.
+    pub(crate) pending: Option<u32>,
     /// Whether it is not kept, but known: that of a join that waits for nothing any more.
     pub(crate) assumed: bool,
 }
 
 impl From<&KeptEnd> for Mark {
     fn from(kept: &KeptEnd) -> Self {
-        Self { kind: kept.kind(), pending: kept.pending, advanced: kept.advanced, assumed: false }
+        Self { kind: kept.kind(), pending: kept.pending, assumed: false }
     }
 }
 
 impl Mark {
     /// The end of a join, which has one as soon as all it waits for has.
-    const JOINED: Self = Self { kind: EndKind::Succeeded, pending: false, advanced: 0, assumed: true };
+    const JOINED: Self = Self { kind: EndKind::Succeeded, pending: None, assumed: true };
 }
 
 /// What is to be done for a node.
@@ -51,7 +49,7 @@ pub(crate) fn todo(node: Node<'_>, end: Option<Mark>, may_begin: bool) -> Todo {
         (None, NodeKind::Join) => Todo::Advance(0),
         (None, _) => Todo::Begin,
         (Some(mark), _) if !mark.kind.lets_go_on() => node.policy().map_or(Todo::Nothing, Todo::Fail),
-        (Some(mark), _) if mark.pending => Todo::Advance(mark.advanced),
+        (Some(Mark { pending: Some(advanced), .. }), _) => Todo::Advance(advanced),
         (Some(_), _) if is_output(node) => Todo::Finish,
         (Some(_), _) => Todo::Nothing,
     }

@@ -38,10 +38,7 @@ end
 
 -- What stands for a job that was revoked while its id stood in a list: the fixed bytes and the names, without what only a handler reads.
 local function tombstone(record, stamped)
-  local flags = string.byte(record, 15)
-  if math.floor(flags / 32) % 2 == 1 then
-    flags = flags - 32
-  end
+  local flags = string.byte(record, 15) % 32
   local names_end = SHORTEST + string.byte(record, 21) + string.byte(record, 22)
   return string.sub(in_state(record, 'R', stamped), 1, 14) .. string.char(flags) .. string.sub(record, 16, names_end)
 end

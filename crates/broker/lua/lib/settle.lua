@@ -5,9 +5,9 @@
 -- arguments: channel, queue_count, task_count, keep_count, workflow_count, run_count, job_count; then the names of the queues and of the
 -- tasks, the times in ms, the ids of the workflows; then for each run its token, its way and how many jobs it has; then the ids, run by run; then
 -- the values of the ways, run by run; from ARGV[first_arg]. A run is jobs that leave one hand-out by one way:
---   `-` (removed; its end is not kept), `=n` (removed; its end is kept as long as the n-th time says; outcome), `mn.w.f.c.o` (the same for
---   steps of the w-th workflow that have succeeded, and count for node f, which waits for c; o is 1 if their value says `ok`; outcome, node, how
---   long its result is at the end of the outcome), or `w`, and then for each job: finish, unique key, place of the time or 0, outcome, step · retry, queue, delay, record · dead, queue,
+--   `-` (removed; its end is not kept), `=n` (removed; its end is kept as long as the n-th time says; outcome), `mn.w.f.c.o.b` and, with a
+--   space before each, their nodes, each row of neighbours as first-last (the same for steps of the w-th workflow that have succeeded, and count
+--   for node f, which waits for c; o is 1 if their value says `ok`; the result stands behind b bytes of the outcome), or `w`, and then for each job: finish, unique key, place of the time or 0, outcome, step · retry, queue, delay, record · dead, queue,
 --   record, retention, unique key, place of the time or 0, outcome, step · requeue, queue, record · park, queue, task, record.
 --   Queue and task are places, a record lacks its second stamp, and an unkept end has no outcome. A step is the place of its workflow or 0,
 --   and then what lib/workflow.lua reads of its end.
@@ -232,18 +232,24 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
 
   -- Ends members of a group: from the first to the last id.
   local function end_members(first, last, way)
-    local place, flow, follower, need, wrapped = string.match(way, '^m(%d+)%.(%d+)%.(%d+)%.(%d+)%.(%d)$')
-    place, flow = tonumber(place), tonumber(flow)
+    local place, flow, follower, need, wrapped, front, rows =
+      string.match(way, '^m(%d+)%.(%d+)%.(%d+)%.(%d+)%.(%d)%.(%d+)( .*)$')
+    place, flow, front = tonumber(place), tonumber(flow), tonumber(front)
     local members = {follower = follower, need = tonumber(need), nodes = {}, values = {}}
-    for at = first, last do
-      local outcome, node, length = value(), value(), tonumber(value())
-      if not strangers[at] then
-        if place > 0 then
-          keep_end(batch.kept_ends, place, ARGV[at], outcome, now)
+    local at, count = first, 0
+    for first_node, last_node in string.gmatch(rows, ' (%d+)-(%d+)') do
+      for node = tonumber(first_node), tonumber(last_node) do
+        local outcome = ARGV[next_value]
+        next_value = next_value + 1
+        if not strangers[at] then
+          if place > 0 then
+            keep_end(batch.kept_ends, place, ARGV[at], outcome, now)
+          end
+          local result = string.sub(outcome, front + 1)
+          count = count + 1
+          members.nodes[count], members.values[count] = node, wrapped == '1' and '{"ok":' .. result .. '}' or result
         end
-        local result = string.sub(outcome, #outcome - length + 1)
-        members.nodes[#members.nodes + 1] = node
-        members.values[#members.values + 1] = wrapped == '1' and '{"ok":' .. result .. '}' or result
+        at = at + 1
       end
     end
     succeed_members(store_of_steps, KEYS[batch.first_flow + flow - 1], ARGV[batch.first_flow_id + flow - 1], members, now)

@@ -2,7 +2,8 @@
 -- and, as keys of `quiet`, the ready lists that the caller sees to.
 -- The hash of a workflow has its fields in words, and for each node, by its index: e, its end (a letter, small while followers are still to
 -- be dealt with, then its value); c, how many of those it waits for have ended; a, how many of its followers were dealt with; w, its job
--- while it waits for one step (id, gap, record without stamps, with spaces).
+-- while it waits for one step (id, gap, record without stamps, with spaces); `waits` is there if any does;
+-- `top` is the highest node that has begun, or ended without a job, but not as a follower in its turn.
 
 -- The node of the event that asks for a look at all nodes.
 local REVIEW = 4294967294
@@ -90,57 +91,97 @@ local function begin_step(store, flow, workflow, step, name, lists, now)
   return 'D'
 end
 
--- Whether all these steps are new: none has ended or has a job, and the workflow lets steps begin.
-local function are_new(store, flow, steps)
-  local state, seen = redis.call('HMGET', flow, 'made', 'halted', 'by'), {}
+-- Steps to begin, each by its place in lists: `nodes`, `ids`, `records` (without stamps), `names` (of their queues), `lists` (the places before the
+-- lists of these), `callbacks`. Lists of texts, because a table for each of 500 members costs as much as all else that is done for them.
+local function no_steps()
+  return {nodes = {}, ids = {}, records = {}, names = {}, lists = {}, callbacks = {}}
+end
+
+local function has_any(values)
+  for _, value in ipairs(values) do
+    if value then
+      return true
+    end
+  end
+  return false
+end
+
+-- Notes that a node begins or ends, and not as a follower in its turn.
+local function raise_top(flow, node)
+  local state = redis.call('HMGET', flow, 'made', 'top')
+  if state[1] and tonumber(state[2] or -1) < node then
+    redis.call('HSET', flow, 'top', whole(node))
+  end
+end
+
+-- Whether all these steps are new: the workflow lets steps begin, and none has ended or has a job. Also, whether jobs of it wait for a step.
+-- Above `top`, the highest node that has begun or ended in another way than as a follower in its turn, nothing has ended that comes in its turn now.
+local function are_new(store, flow, steps, in_turn)
+  local state, seen = redis.call('HMGET', flow, 'made', 'halted', 'by', 'waits', 'top'), {}
   if not state[1] or state[2] or state[3] then
     return false
   end
-  for first = 1, #steps, VALUES do
-    local fields, ids = {}, {}
-    for at = first, math.min(first + VALUES - 1, #steps) do
-      fields[#fields + 1], ids[#ids + 1] = 'e' .. steps[at].node, steps[at].id
-      if seen[steps[at].id] then
+  local top = in_turn and tonumber(state[5] or -1) or math.huge
+  for first = 1, #steps.ids, VALUES do
+    local fields, last = {}, math.min(first + VALUES - 1, #steps.ids)
+    for at = first, last do
+      if steps.nodes[at] <= top then
+        fields[#fields + 1] = string.format('e%d', steps.nodes[at])
+      end
+      if seen[steps.ids[at]] then
         return false
       end
-      seen[steps[at].id] = true
+      seen[steps.ids[at]] = true
     end
-    local kept, records = redis.call('HMGET', flow, unpack(fields)), redis.call('HMGET', store.jobs, unpack(ids))
-    for at = 1, #ids do
-      if kept[at] or records[at] then
-        return false
-      end
+    if #fields > 0 and has_any(redis.call('HMGET', flow, unpack(fields))) then
+      return false
+    elseif has_any(redis.call('HMGET', store.jobs, unpack(steps.ids, first, last))) then
+      return false
     end
   end
-  return true
+  return true, state[4]
 end
 
--- Begins steps, and answers the letters of begin_step. The members of a large group are all new, and written together.
-local function begin_steps(store, flow, workflow, steps, now)
-  local letters = {}
-  if #steps < 2 or not are_new(store, flow, steps) then
-    for at, step in ipairs(steps) do
-      letters[at] = begin_step(store, flow, workflow, step, step.name, step.lists, now)
+-- Begins steps, and answers the letters of begin_step. The members of a large group are all new, and written together. They come in their turn if
+-- they wait for one node and this is the only call that ever begins them because of its end.
+local function begin_steps(store, flow, workflow, steps, in_turn, again, now)
+  local are_all_new, some_wait
+  if #steps.ids > 1 then
+    are_all_new, some_wait = are_new(store, flow, steps, in_turn)
+  end
+  if not in_turn and #steps.ids > 0 then
+    raise_top(flow, math.max(unpack(steps.nodes)))
+  end
+  if not are_all_new then
+    local letters = {}
+    for at, id in ipairs(steps.ids) do
+      local step = {node = steps.nodes[at], id = id, record = steps.records[at], callback = steps.callbacks[at], again = again}
+      letters[at] = begin_step(store, flow, workflow, step, steps.names[at], steps.lists[at], now)
     end
     return table.concat(letters)
   end
   local stamps = stamp(now)
   stamps = stamps .. stamps
-  local ids, fields, stored, ready, woken = {}, {}, {}, {}, {}
-  for at, step in ipairs(steps) do
-    local record = stamps .. step.record
-    local level = priority_of(record)
-    local list = KEYS[step.lists + 1 + level]
-    ids[at], fields[at], letters[at] = step.id, 'w' .. step.node, 'D'
-    stored[2 * at - 1], stored[2 * at] = step.id, record
-    if not ready[list] then
-      ready[list] = {}
-      use_level(store.queues, step.name, level)
+  local fields, stored, ready, woken = {}, {}, {}, {}
+  for at, id in ipairs(steps.ids) do
+    local record, lists = steps.records[at], steps.lists[at]
+    stored[2 * at - 1], stored[2 * at] = id, stamps .. record
+    -- The byte of the priority, which has no stamps before it yet.
+    local level = math.min(string.byte(record, 3) % 16, 9)
+    local list = KEYS[lists + 1 + level]
+    local of_list = ready[list]
+    if not of_list then
+      of_list = {}
+      ready[list] = of_list
+      use_level(store.queues, steps.names[at], level)
+      woken[lists] = steps.names[at]
     end
-    ready[list][#ready[list] + 1] = step.id
-    woken[step.lists] = step.name
+    of_list[#of_list + 1] = id
+    if some_wait then
+      fields[at] = string.format('w%d', steps.nodes[at])
+    end
   end
-  in_chunks('HDEL', store.ends, ids)
+  in_chunks('HDEL', store.ends, steps.ids)
   in_chunks('HDEL', flow, fields)
   in_chunks('HSET', store.jobs, stored)
   for list, of_list in pairs(ready) do
@@ -150,7 +191,7 @@ local function begin_steps(store, flow, workflow, steps, now)
     redis.call('HSETNX', store.queues, name, '0')
     wake(KEYS[lists + WAKE])
   end
-  return table.concat(letters)
+  return string.rep('D', #steps.ids)
 end
 
 -- Begins a step that has waited for one other, whose value is given; says whether its job was there.
@@ -235,7 +276,7 @@ local function succeed_members(store, flow, workflow, members, now)
   for first = 1, #members.nodes, VALUES do
     local fields = {}
     for at = first, math.min(first + VALUES - 1, #members.nodes) do
-      fields[#fields + 1] = 'e' .. members.nodes[at]
+      fields[#fields + 1] = string.format('e%d', members.nodes[at])
     end
     local kept = redis.call('HMGET', flow, unpack(fields))
     for at, field in ipairs(fields) do

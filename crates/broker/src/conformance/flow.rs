@@ -138,7 +138,7 @@ impl<'c> Flow<'c> {
 
     /// The letter of a node's end, its value, and whether it is pending.
     pub async fn ended(&self, node: u32) -> Result<Option<(char, String, bool)>, BrokerError> {
-        Ok(self.end(node).await?.map(|kept| (kept.kind().letter(), kept.end.value, kept.pending)))
+        Ok(self.end(node).await?.map(|kept| (kept.kind().letter(), kept.end.value, kept.pending.is_some())))
     }
 
     /// Takes all events and finishes them: the nodes they name.

@@ -11,7 +11,7 @@ use super::places::Places;
 use super::script::{self, Call};
 use super::session::millis;
 use super::store::RedisBroker;
-use super::workflows::add_step;
+use super::workflows::{add_step, rows};
 use crate::batch::MAX_BATCH_JOBS;
 use crate::delivery::{Settled, Settlement};
 use crate::error::BrokerError;
@@ -57,6 +57,8 @@ struct Member {
     counts: Counts,
     /// Whether the result says that it is one.
     wrapped: bool,
+    /// How many bytes stand before the result in the end that is kept.
+    front: usize,
 }
 
 /// Jobs that leave one hand-out by one way.
@@ -112,7 +114,11 @@ impl Ways {
                 sorted.push((ways.way(&settlement.transition)?, at));
             }
         }
-        sorted.sort_by_key(|(way, at)| (*way, (*way != Way::Write).then(|| settlements[*at].fence), *at));
+        // Members in the order of their nodes, so that rows of neighbours can be named together.
+        sorted.sort_by_key(|(way, at)| {
+            let node = step_of(&settlements[*at]).filter(|_| matches!(way, Way::Member(_))).map(|step| step.at);
+            (*way, (*way != Way::Write).then(|| settlements[*at].fence), node, *at)
+        });
         for (way, at) in sorted {
             ways.add(way, settlements[at].fence);
             ways.order.push(at);
@@ -172,7 +178,14 @@ impl Ways {
         let plain = step.next.is_empty() && !step.many && !step.last && step.policy != Policy::Callback;
         let workflow = self.workflows.place(&step.workflow);
         let wrapped = step.policy == Policy::Continue;
-        (short && plain && outcome.state == State::Succeeded).then_some(Member { keep, workflow, counts, wrapped })
+        let front = outcome.encoded_front();
+        (short && plain && outcome.state == State::Succeeded).then_some(Member {
+            keep,
+            workflow,
+            counts,
+            wrapped,
+            front,
+        })
     }
 
     /// The place of a time to keep ends; `None` if it is no time.
@@ -212,14 +225,19 @@ impl Ways {
         self.workflows.names().iter().for_each(|workflow| {
             call.arg(workflow.as_str());
         });
+        let mut first = 0;
         for run in &self.runs {
             call.arg(run.fence.get());
+            let places = &self.order[first..first + run.jobs];
+            first += run.jobs;
             match run.way {
                 Way::Remove => call.arg("-"),
                 Way::Keep(place) => call.arg(format!("={}", place + 1)),
-                Way::Member(Member { keep, workflow, counts: Counts(node, need), wrapped }) => {
+                Way::Member(Member { keep, workflow, counts: Counts(node, need), wrapped, front }) => {
                     let (keep, wrapped) = (keep.map_or(0, |place| place + 1), u8::from(wrapped));
-                    call.arg(format!("m{keep}.{workflow}.{node}.{need}.{wrapped}"))
+                    let nodes = places.iter().filter_map(|at| step_of(&settlements[*at])).map(|step| step.at);
+                    let rows = rows(nodes).join(" ");
+                    call.arg(format!("m{keep}.{workflow}.{node}.{need}.{wrapped}.{front} {rows}"))
                 }
                 Way::Write => call.arg("w"),
             };
@@ -231,9 +249,8 @@ impl Ways {
         let ways = self.runs.iter().flat_map(|run| std::iter::repeat_n(run.way, run.jobs));
         for (at, way) in self.order.iter().zip(ways) {
             match (way, &settlements[*at].transition) {
-                (Way::Member(_), Transition::Finish { outcome, step: Some(step), .. }) => {
-                    let result = outcome.result.as_ref().map_or(0, |result| result.get().len());
-                    call.arg(outcome.encode()).arg(step.at).arg(result);
+                (Way::Member(_), Transition::Finish { outcome, .. }) => {
+                    call.arg(outcome.encode());
                 }
                 (_, transition) => self.add_values(call, transition),
             }
@@ -310,6 +327,14 @@ impl Ways {
             };
         }
         answers
+    }
+}
+
+/// The place in its workflow of a job that is done with.
+fn step_of(settlement: &Settlement) -> Option<&StepLink> {
+    match &settlement.transition {
+        Transition::Finish { step, .. } => step.as_deref(),
+        _ => None,
     }
 }
 

@@ -57,6 +57,47 @@ fn link(record: &Record) -> Result<&StepLink, BrokerError> {
     record.options.step.as_deref().ok_or_else(missing)
 }
 
+/// Jobs that the script is told of together: of one queue, and their nodes at one distance from each other, as the members of a group are.
+struct Run {
+    queue: usize,
+    callback: bool,
+    first: u32,
+    stride: u32,
+    jobs: usize,
+}
+
+fn runs(jobs: &[Record], queues: &Places<QueueName>) -> Result<Vec<Run>, BrokerError> {
+    let mut runs: Vec<Run> = Vec::new();
+    for job in jobs {
+        let link = link(job)?;
+        let (queue, callback) = (queues.place(&job.queue), link.policy == Policy::Callback);
+        if let Some(run) = runs.last_mut().filter(|run| (run.queue, run.callback) == (queue, callback)) {
+            let last = u64::from(run.first) + u64::from(run.stride) * (run.jobs as u64 - 1);
+            match u64::from(link.at).checked_sub(last) {
+                Some(distance) if run.jobs == 1 || distance == u64::from(run.stride) => {
+                    (run.stride, run.jobs) = (distance as u32, run.jobs + 1);
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        runs.push(Run { queue, callback, first: link.at, stride: 0, jobs: 1 });
+    }
+    Ok(runs)
+}
+
+/// Nodes as the script takes them: each row of neighbours as its first and its last.
+pub(super) fn rows(nodes: impl IntoIterator<Item = u32>) -> Vec<String> {
+    let mut rows: Vec<(u32, u32)> = Vec::new();
+    for node in nodes {
+        match rows.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(node) => *last = node,
+            _ => rows.push((node, node)),
+        }
+    }
+    rows.into_iter().map(|(first, last)| format!("{first}-{last}")).collect()
+}
+
 fn unstamped(record: &Record) -> Vec<u8> {
     let mut record = record.clone();
     record.state = State::Queued;
@@ -104,14 +145,16 @@ impl RedisBroker {
             Some(Advance { node, from, to, last, .. }) => call.arg(*node).arg(*from).arg(*to).arg(u8::from(*last)),
             None => call.arg("").arg("").arg("").arg(""),
         };
-        call.arg(u8::from(again)).arg(queues.len()).arg(jobs.len());
+        let runs = runs(jobs, &queues)?;
+        call.arg(u8::from(again)).arg(queues.len()).arg(runs.len()).arg(jobs.len());
         queues.names().iter().for_each(|queue| {
             call.arg(queue.as_str());
         });
+        for Run { queue, callback, first, stride, jobs } in runs {
+            call.arg(format!("{queue}.{}.{first}.{stride}", u8::from(callback))).arg(jobs);
+        }
         for job in jobs {
-            let link = link(job)?;
-            call.arg(link.at).arg(job.id.as_str()).arg(unstamped(job)).arg(queues.place(&job.queue));
-            call.arg(u8::from(link.policy == Policy::Callback));
+            call.arg(job.id.as_str()).arg(unstamped(job));
         }
         for Counts(node, need) in counts {
             call.arg(*node).arg(*need);
@@ -175,11 +218,11 @@ fn event(text: &str, until: Timestamp) -> Result<WorkflowEvent, BrokerError> {
 }
 
 /// An end as it is kept: a letter, small while followers are still to be dealt with, and the value.
-fn kept_end(text: &str, advanced: u32) -> Option<KeptEnd> {
+fn kept_end(text: &str) -> Option<KeptEnd> {
     let letter = text.chars().next()?;
     let kind = celeriac_core::canvas::EndKind::from_letter(letter)?;
     let end = StepEnd::new(kind, &text[letter.len_utf8()..]);
-    Some(KeptEnd { end, pending: letter.is_ascii_lowercase(), advanced })
+    Some(KeptEnd { end, pending: letter.is_ascii_lowercase().then_some(0) })
 }
 
 #[async_trait]
@@ -286,9 +329,19 @@ impl Workflows for RedisBroker {
     ) -> Result<Vec<Option<KeptEnd>>, BrokerError> {
         check_steps(nodes.len())?;
         let mut call = Call::new(&script::STEP_ENDS, &[self.keys.workflow(workflow)]);
-        call.arg(MAX_BATCH_BYTES).arg(u8::from(values)).arg(nodes);
-        let found = self.commands.call(&call).await?.pairs::<String, u32>()?;
-        Ok(found.into_iter().map(|(text, advanced)| kept_end(&text, advanced)).collect())
+        call.arg(MAX_BATCH_BYTES).arg(u8::from(values)).arg(rows(nodes.iter().copied()));
+        let mut reply = self.commands.call(&call).await?;
+        let mut ends: Vec<_> = if values {
+            reply.take::<Vec<String>>()?.iter().map(|text| kept_end(text)).collect()
+        } else {
+            reply.take::<String>()?.chars().map(|letter| kept_end(letter.encode_utf8(&mut [0; 4]))).collect()
+        };
+        for (place, advanced) in reply.pairs::<usize, u32>()? {
+            if let Some(end) = place.checked_sub(1).and_then(|place| ends.get_mut(place)?.as_mut()) {
+                end.pending = Some(advanced);
+            }
+        }
+        Ok(ends)
     }
 
     async fn workflow(&self, id: &WorkflowId) -> Result<Option<WorkflowView>, BrokerError> {

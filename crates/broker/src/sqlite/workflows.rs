@@ -213,9 +213,9 @@ fn step_ends(
         WHERE workflow = ?1 AND node = ?2 AND kind IS NOT NULL"#;
     let read = |row: &Row<'_>| {
         let kind = steps::read_kind(&row.get::<_, String>(0)?);
-        let (pending, advanced) = (row.get(1)?, row.get(2)?);
+        let pending = if row.get(1)? { Some(row.get(2)?) } else { None };
         let value = row.get::<_, Option<String>>(3)?.unwrap_or_default();
-        Ok(kind.map(|kind| KeptEnd { end: StepEnd::new(kind, value), pending, advanced }))
+        Ok(kind.map(|kind| KeptEnd { end: StepEnd::new(kind, value), pending }))
     };
     let (mut ends, mut bytes) = (Vec::with_capacity(nodes.len()), 0);
     for node in nodes {

@@ -41,6 +41,7 @@ mod evaluate;
 mod feeds;
 mod fields;
 mod link;
+mod link_bytes;
 mod part;
 mod payload;
 mod place;

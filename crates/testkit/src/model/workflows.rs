@@ -246,7 +246,7 @@ impl Store {
             let end = kept.and_then(|kept| {
                 let mut end = kept.end.clone()?;
                 end.value.truncate(if values { usize::MAX } else { 0 });
-                Some(KeptEnd { end, pending: kept.pending, advanced: kept.advanced })
+                Some(KeptEnd { end, pending: kept.pending.then_some(kept.advanced) })
             });
             bytes += end.as_ref().map_or(0, |kept| kept.end.value.len());
             if bytes > MAX_BATCH_BYTES && !ends.is_empty() {

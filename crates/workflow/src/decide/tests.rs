@@ -35,8 +35,8 @@ fn carry_out(plan: &Plan, dying: &BTreeSet<u8>, mut order: impl FnMut(usize) -> 
             _ if dead => EndKind::Dead,
             _ => EndKind::Succeeded,
         };
-        let pending = todo == Todo::Begin && kind.lets_go_on() && !node.followers().is_empty();
-        marks.0[index as usize] = Some(Mark { kind, pending, advanced: 0, assumed: false });
+        let is_pending = todo == Todo::Begin && kind.lets_go_on() && !node.followers().is_empty();
+        marks.0[index as usize] = Some(Mark { kind, pending: is_pending.then_some(0), assumed: false });
         halted |= !kind.lets_go_on() && node.policy() == Some(Policy::Fail);
     }
 }
@@ -75,7 +75,7 @@ proptest! {
     #[test]
     fn joins_are_taken_for_ended_when_all_before_them_has(workflow in celeriac_testkit::random_workflows(), known: Vec<bool>) {
         let plan = compile(&workflow, &WorkflowId::new("w").unwrap(), &Limits::default()).unwrap();
-        let mark = Mark { kind: EndKind::Succeeded, pending: false, advanced: 0, assumed: false };
+        let mark = Mark { kind: EndKind::Succeeded, pending: None, assumed: false };
         let steps = plan.nodes().zip(known.into_iter().chain(std::iter::repeat(false)));
         let ends = steps.map(|(node, known)| Some(mark).filter(|_| known && node.kind() != NodeKind::Join));
         let marks = Marks(ends.collect()).with_joins(&plan);
