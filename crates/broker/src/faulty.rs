@@ -81,6 +81,8 @@ pub enum Operation {
     TakeEvents,
     FinishEvent,
     StepEnds,
+    /// [`Workflows::counted`](crate::Workflows::counted).
+    Counted,
     Workflow,
     WorkflowSpec,
     Workflows,
@@ -451,6 +453,10 @@ impl Workflows for FaultyBroker {
         values: bool,
     ) -> Result<Vec<Option<KeptEnd>>, BrokerError> {
         self.pass(Operation::StepEnds, self.broker.step_ends(workflow, nodes, values)).await
+    }
+
+    async fn counted(&self, workflow: &WorkflowId, node: u32) -> Result<u32, BrokerError> {
+        self.pass(Operation::Counted, self.broker.counted(workflow, node)).await
     }
 
     async fn workflow(&self, id: &WorkflowId) -> Result<Option<WorkflowView>, BrokerError> {

@@ -97,6 +97,12 @@ pub trait Workflows: Send + Sync {
         Err(unsupported())
     }
 
+    /// How many of the nodes that this one waits for have ended and were counted for it, each once: by the commit that ended it, or by the part of
+    /// its followers that this node was among.
+    async fn counted(&self, workflow: &WorkflowId, node: u32) -> Result<u32, BrokerError> {
+        Err(unsupported())
+    }
+
     /// A workflow, and what it is described by.
     async fn workflow(&self, id: &WorkflowId) -> Result<Option<WorkflowView>, BrokerError> {
         Err(unsupported())

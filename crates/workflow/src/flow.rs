@@ -57,6 +57,11 @@ impl<'f> Flow<'f> {
 
     /// Whether all that a node waits for has ended and lets it go on. A join before it need not have been noted as ended.
     pub(crate) async fn may_begin(self, node: Node<'_>) -> Result<bool, BrokerError> {
+        // The count is that of the set of ends: what adds an end to it counts, in the same commit, and a good end is never taken back. As long as it
+        // is not full the set itself is asked, since a join before the node counts behind its last follower only.
+        if node.deps().len() > 1 && self.broker.counted(self.id(), node.index()).await? as usize >= node.deps().len() {
+            return Ok(true);
+        }
         let mut open = node.deps().to_vec();
         let mut joins = HashSet::new();
         while !open.is_empty() {

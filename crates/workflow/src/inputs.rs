@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, BrokerError, KeptEnd};
+use celeriac_broker::{Broker, BrokerError, KeptEnd, MAX_STEPS};
 use celeriac_core::WorkflowId;
 use celeriac_core::canvas::{Node, NodeKind, Plan, StepLink};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::task::JoinSet;
 
 use crate::flow::Flow;
 use crate::plans::Plans;
@@ -54,6 +55,18 @@ pub struct Inputs {
     plan: Arc<Plan>,
     nodes: Vec<u32>,
     next: usize,
+    ahead: Option<Ahead>,
+}
+
+/// The ends of some steps, as the store answers them.
+type Ends = Result<Vec<Option<KeptEnd>>, BrokerError>;
+
+/// A page that is read while the handler works on the one before it.
+#[derive(Debug)]
+struct Ahead {
+    steps: Vec<u32>,
+    /// One task, which ends when this is dropped.
+    reading: JoinSet<Ends>,
 }
 
 impl Inputs {
@@ -70,7 +83,7 @@ impl Inputs {
             BrokerError::Corrupt { what: "the place of a job in its workflow", detail }
         })?;
         let nodes = spread(node);
-        Ok(Self { broker, plan, nodes, next: 0 })
+        Ok(Self { broker, plan, nodes, next: 0, ahead: None })
     }
 
     /// How many there are in all.
@@ -85,21 +98,22 @@ impl Inputs {
         self.nodes.is_empty()
     }
 
-    /// The next ones, at most `max` and about 1 MiB, each with the name of its step; `None` after the last.
+    /// The next ones, at most `max` and about 1 MiB, each with the name of its step; `None` after the last. What comes behind them is read
+    /// meanwhile.
     ///
     /// # Errors
     /// [`InputsError`]; the call may be repeated.
     pub async fn next(&mut self, max: usize) -> Result<Option<Vec<Input>>, InputsError> {
-        let rest = self.nodes.get(self.next..).unwrap_or_default();
-        let Some(first) = rest.first().and_then(|node| self.plan.node(*node)) else { return Ok(None) };
-        let flow = Flow::new(self.broker.as_ref(), &self.plan);
+        let plan = Arc::clone(&self.plan);
+        let first = self.nodes.get(self.next).and_then(|node| plan.node(*node));
+        let Some(first) = first else { return Ok(None) };
         let page = if first.kind() == NodeKind::Join {
             vec![(first.name(), raw(first, self.joined(first).await?)?)]
         } else {
-            let is_step = |node: &&u32| self.plan.node(**node).is_some_and(|node| node.kind() != NodeKind::Join);
-            let steps: Vec<u32> = rest.iter().take(max.max(1)).take_while(is_step).copied().collect();
-            let ends = flow.values_page(&steps).await?;
-            let nodes = steps.iter().filter_map(|step| self.plan.node(*step));
+            let steps = self.steps_from(self.next, max);
+            let ends = self.read(&steps).await?;
+            self.read_ahead(self.next + ends.len(), max);
+            let nodes = steps.iter().filter_map(|step| plan.node(*step));
             let value = |(node, kept): (Node<'_>, Option<KeptEnd>)| {
                 let kept = kept.filter(|kept| kept.kind().lets_go_on());
                 let value = kept.ok_or_else(|| InputsError::Missing(node.name()))?.end.value;
@@ -121,6 +135,33 @@ impl Inputs {
             serde_json::from_str(value.get()).map_err(|source| InputsError::Type { step, source })
         };
         page.into_iter().map(read).collect::<Result<Vec<T>, _>>().map(Some)
+    }
+
+    /// The steps from here to the next join, at most `max`.
+    fn steps_from(&self, from: usize, max: usize) -> Vec<u32> {
+        let is_step = |node: &&u32| self.plan.node(**node).is_some_and(|node| node.kind() != NodeKind::Join);
+        let rest = self.nodes.get(from..).unwrap_or_default();
+        rest.iter().take(max.clamp(1, MAX_STEPS)).take_while(is_step).copied().collect()
+    }
+
+    /// The ends of these steps, or of as many as the store answers at once: perhaps they have been read already.
+    async fn read(&mut self, steps: &[u32]) -> Ends {
+        if let Some(mut ahead) = self.ahead.take().filter(|ahead| ahead.steps == steps)
+            && let Some(Ok(ends)) = ahead.reading.join_next().await
+        {
+            return ends;
+        }
+        Flow::new(self.broker.as_ref(), &self.plan).values_page(steps).await
+    }
+
+    fn read_ahead(&mut self, from: usize, max: usize) {
+        let steps = self.steps_from(from, max);
+        self.ahead = (!steps.is_empty()).then(|| {
+            let (broker, plan, wanted) = (Arc::clone(&self.broker), Arc::clone(&self.plan), steps.clone());
+            let mut reading = JoinSet::new();
+            reading.spawn(async move { Flow::new(broker.as_ref(), &plan).values_page(&wanted).await });
+            Ahead { steps, reading }
+        });
     }
 
     /// The value of a join, which is not stored.

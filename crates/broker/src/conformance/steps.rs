@@ -67,10 +67,13 @@ pub async fn a_follower_without_a_stored_job_is_an_event(context: Context) -> Ou
 /// What waits for several nodes is an event once they all have ended, and not before.
 pub async fn ends_are_counted_for_what_waits_for_several(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [link_counting(0, 2, 2), link_counting(1, 2, 2)], vec![]).await?;
+    let counted = || context.broker.counted(&flow.id, 2);
+    assert_eq!(counted().await?, 0);
     flow.succeed(0).await?;
-    assert_eq!(flow.events().await?, [] as [u32; 0]);
+    assert_eq!((flow.events().await?, counted().await?), (vec![], 1));
     flow.succeed(1).await?;
-    assert_eq!(flow.events().await?, [2]);
+    assert_eq!((flow.events().await?, counted().await?), (vec![2], 2));
+    assert_eq!(context.broker.counted(&workflow_id("none"), 2).await?, 0);
     Ok(())
 }
 
@@ -291,6 +294,7 @@ pub async fn followers_are_dealt_with_in_parts(context: Context) -> Outcome {
     assert_eq!(broker.advance(&flow.id, &last).await?, Advanced::Done);
     let kept = flow.end(0).await?.map(|end| end.pending);
     assert_eq!((kept, flow.events().await?), (Some(None), vec![2]));
+    assert_eq!(broker.counted(&flow.id, 2).await?, 2);
     assert_eq!(broker.advance(&flow.id, &last).await?, Advanced::Moved(3));
     Ok(())
 }
@@ -352,7 +356,7 @@ pub async fn a_good_end_stays(context: Context) -> Outcome {
     context.enqueue_one(plain).await?;
     let second = flow.worker.fetch_one("q9").await?;
     flow.worker.settle_one(&second, success(&second, context.now())).await?;
-    assert_eq!(flow.events().await?, [] as [u32; 0]);
+    assert_eq!((flow.events().await?, context.broker.counted(&flow.id, 1).await?), (vec![], 1));
     Ok(())
 }
 

@@ -344,6 +344,12 @@ impl Workflows for RedisBroker {
         Ok(ends)
     }
 
+    async fn counted(&self, workflow: &WorkflowId, node: u32) -> Result<u32, BrokerError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keys.workflow(workflow)).arg(format!("c{node}"));
+        Ok(read::<Option<u32>>(self.commands.command(&command).await?)?.unwrap_or_default())
+    }
+
     async fn workflow(&self, id: &WorkflowId) -> Result<Option<WorkflowView>, BrokerError> {
         Ok(self.workflow_views(std::slice::from_ref(id)).await?.pop())
     }

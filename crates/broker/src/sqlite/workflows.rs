@@ -107,6 +107,14 @@ impl Workflows for SqliteBroker {
         self.read(move |view| step_ends(view, &workflow, &nodes, values)).await
     }
 
+    async fn counted(&self, workflow: &WorkflowId, node: u32) -> Result<u32, BrokerError> {
+        let workflow = workflow.clone();
+        let sql = r#"SELECT counted FROM "workflow_nodes" WHERE workflow = ?1 AND node = ?2"#;
+        let counted =
+            self.read(move |view| view.first(sql, (workflow.as_str(), node), |row| row.get::<_, u32>(0))).await?;
+        Ok(counted.unwrap_or_default())
+    }
+
     async fn workflow(&self, id: &WorkflowId) -> Result<Option<WorkflowView>, BrokerError> {
         let id = id.clone();
         let sql = format!(r#"SELECT {COLUMNS} FROM "workflows" WHERE id = ?1"#);

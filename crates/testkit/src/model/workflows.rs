@@ -137,6 +137,11 @@ impl Workflows for ModelBroker {
         Ok(self.ask(|store| store.step_ends(workflow, nodes, values)))
     }
 
+    async fn counted(&self, workflow: &WorkflowId, node: u32) -> Result<u32, BrokerError> {
+        let counted = |store: &Store| Some(store.workflows.get(workflow)?.nodes.get(&node)?.counted);
+        Ok(self.ask(counted).unwrap_or_default())
+    }
+
     async fn workflow(&self, id: &WorkflowId) -> Result<Option<WorkflowView>, BrokerError> {
         Ok(self.ask(|store| store.workflows.get(id).map(|kept| kept.view.clone())))
     }

@@ -89,6 +89,7 @@ async fn a_lost_command_or_answer_of_any_operation_is_made_up_for(mut stage: Sta
         (O::TakeEvents, 3),
         (O::FinishEvent, 3),
         (O::StepEnds, 3),
+        (O::Counted, 2),
         (O::Workflow, 3),
         (O::WorkflowSpec, 1),
         (O::FinishWorkflow, 2),
