@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use celeriac::broker::{Broker, StoreUrl};
 use celeriac::canvas::{Canvas, Step, Takes, Workflow};
-use celeriac::{Client, State, Task, TaskError, Tasks, Worker, WorkerHandle, WorkflowId};
+use celeriac::{Client, State, Task, TaskError, Tasks, Worker, WorkerHandle};
 use celeriac_testkit::{RedisOptions, RedisServer};
-use celeriac_workflow::submit;
+use celeriac_workflow::{NewId, submit};
 use serde::{Deserialize, Serialize};
 
 const HOPS: usize = 200;
 const ROUNDS: usize = 5;
-const PAIRS: usize = 3;
+const PAIRS: usize = 5;
 
 /// When each attempt began and ended.
 type Moments = Arc<Mutex<Vec<(Instant, Instant)>>>;
@@ -95,14 +95,9 @@ impl Bench {
         Ok(Self { client, broker, moments, worker: handle, running })
     }
 
-    async fn run(&self, id: &str, workflow: &Workflow) -> Result<String> {
-        let id: WorkflowId = id.parse()?;
-        let began = Instant::now();
-        submit(self.broker.as_ref(), workflow, &id, |_| None).await?;
-        if std::env::var_os("SUBMITTED").is_some() {
-            println!("submitted within {:?}", began.elapsed());
-        }
-        let outcome = self.broker.wait_result(&id.as_str().parse()?).await?;
+    async fn run(&self, workflow: &Workflow) -> Result<String> {
+        let plan = submit(self.broker.as_ref(), workflow, NewId::generate(), |_| None).await?;
+        let outcome = self.broker.wait_result(&plan.workflow().as_str().parse()?).await?;
         outcome.result.map(|result| result.get().to_owned()).context(outcome.error.unwrap_or_default())
     }
 
@@ -120,7 +115,7 @@ async fn chains<F: Future<Output = Result<()>>>(bench: &Bench, name: &str, floor
         let rest = (1..HOPS).map(|_| Step::new("hop").takes(Takes::Arguments));
         let chain = Canvas::chain(std::iter::once(Canvas::from(first)).chain(rest));
         bench.moments.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let result = bench.run(&format!("chain-{round}"), &Workflow::new(chain)).await?;
+        let result = bench.run(&Workflow::new(chain)).await?;
         anyhow::ensure!(result == HOPS.to_string(), "the chain answered {result}");
         let mut pings = Vec::new();
         for _ in 0..HOPS {
@@ -155,7 +150,7 @@ fn quantiles(times: &mut [Duration]) -> (Duration, Duration) {
 /// A chord of so many members beside as many plain jobs, one after the other.
 async fn chords(bench: &Bench, server: &mut redis::aio::MultiplexedConnection, members: u64) -> Result<()> {
     let mut ratios = Vec::new();
-    for pair in 0..PAIRS {
+    for _ in 0..PAIRS {
         let before = memory(server).await?;
         let spent = processor(server).await?;
         let began = Instant::now();
@@ -172,7 +167,7 @@ async fn chords(bench: &Bench, server: &mut redis::aio::MultiplexedConnection, m
         let step = |index| Ok(Step::new("member").args(serde_json::value::to_raw_value(&Member { index })?));
         let steps: Vec<Step> = (0..members).map(step).collect::<Result<_>>()?;
         let chord = Canvas::group(steps).join(Canvas::from(Step::new("sum")).takes(Takes::Nothing));
-        let result = bench.run(&format!("chord-{pair}"), &Workflow::new(chord)).await?;
+        let result = bench.run(&Workflow::new(chord)).await?;
         let chord = began.elapsed();
         let chord_bytes = memory(server).await?.saturating_sub(before);
         let chord_spent = processor(server).await? - spent;

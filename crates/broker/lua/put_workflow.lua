@@ -2,8 +2,8 @@
 -- PRECONDITION: there is none of its id; a repeat with the same token does nothing.
 -- KEYS: 1 workflow, 2 workflows, 3 untils, 4 events, 5 jobs, 6 queues, 7 ends, 8 dead, 9 burials, 10 counts; then for each queue its lists, see
 --   lib/queue.lua.
--- ARGV: 1 override, 2 id, 3 token, 4 spec, 5 version, 6 nodes, 7 begun, 8 unstarted_ttl, 9 queue_count, 10 waiting_count; then the names
---   of the queues; then for each job that waits its node and its value, see lib/workflow.lua; then for each other job its node, its
+-- ARGV: 1 override, 2 id, 3 token, 4 spec, 5 version, 6 nodes, 7 begun, 8 unstarted_ttl, 9 given (somebody has chosen the id), 10 queue_count,
+--   11 waiting_count; then the names of the queues; then for each job that waits its node and its value, see lib/workflow.lua; then for each other job its node, its
 --   id, its record without stamps, the place of its queue.
 -- RETURNS: {done} or {in-use}.
 local workflow = KEYS[1]
@@ -24,10 +24,11 @@ local version = ARGV[5]
 local nodes = ARGV[6]
 local begun = ARGV[7]
 local unstarted_ttl = tonumber(ARGV[8])
-local queue_count = tonumber(ARGV[9])
-local waiting_count = tonumber(ARGV[10])
+local given = ARGV[9]
+local queue_count = tonumber(ARGV[10])
+local waiting_count = tonumber(ARGV[11])
 local first_list = 11
-local first_waiting = 11 + queue_count
+local first_waiting = 12 + queue_count
 local first_root = first_waiting + 2 * waiting_count
 local store = {
   untils = untils, events = events, jobs = jobs, queues = queues, ends = ends, dead = dead, burials = burials, counts = counts,
@@ -47,6 +48,9 @@ redis.call('ZCARD', burials)
 expect_lists(first_list, #KEYS)
 local now = clock(override)
 redis.call('HSET', workflow, 'token', token, 'spec', spec, 'version', version, 'nodes', nodes, 'made', whole(now), 'begun', begun)
+if given == '1' then
+  redis.call('HSET', workflow, 'given', '1')
+end
 redis.call('ZADD', workflows, whole(now), id)
 redis.call('HDEL', ends, id)
 if begun == '0' then
@@ -62,7 +66,7 @@ local steps = no_steps()
 for at = first_root, #ARGV, 4 do
   local queue, place = tonumber(ARGV[at + 3]), #steps.ids + 1
   steps.nodes[place], steps.ids[place], steps.records[place] = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
-  steps.names[place], steps.lists[place] = ARGV[10 + queue], lists_of(first_list, queue)
+  steps.names[place], steps.lists[place] = ARGV[11 + queue], lists_of(first_list, queue)
 end
 begin_steps(store, workflow, id, steps, false, false, now)
 return {'done'}

@@ -105,24 +105,11 @@ impl Inputs {
     /// [`InputsError`]; the call may be repeated.
     pub async fn next(&mut self, max: usize) -> Result<Option<Vec<Input>>, InputsError> {
         let plan = Arc::clone(&self.plan);
-        let first = self.nodes.get(self.next).and_then(|node| plan.node(*node));
-        let Some(first) = first else { return Ok(None) };
-        let page = if first.kind() == NodeKind::Join {
-            vec![(first.name(), raw(first, self.joined(first).await?)?)]
-        } else {
-            let steps = self.steps_from(self.next, max);
-            let ends = self.read(&steps).await?;
-            self.read_ahead(self.next + ends.len(), max);
-            let nodes = steps.iter().filter_map(|step| plan.node(*step));
-            let value = |(node, kept): (Node<'_>, Option<KeptEnd>)| {
-                let kept = kept.filter(|kept| kept.kind().lets_go_on());
-                let value = kept.ok_or_else(|| InputsError::Missing(node.name()))?.end.value;
-                Ok((node.name(), raw(node, value)?))
-            };
-            nodes.zip(ends).map(value).collect::<Result<_, InputsError>>()?
-        };
-        self.next += page.len();
-        Ok(Some(page))
+        let input = |(node, value): (Node<'_>, String)| Ok((node.name(), raw(node, value)?));
+        let page = self.page(&plan, max).await?;
+        let page = page.map(|page| page.into_iter().map(input).collect::<Result<Vec<_>, InputsError>>()).transpose()?;
+        self.next += page.as_ref().map_or(0, Vec::len);
+        Ok(page)
     }
 
     /// The next ones as values of this type, at most `max` and about 1 MiB; `None` after the last.
@@ -130,11 +117,31 @@ impl Inputs {
     /// # Errors
     /// [`InputsError`]. After [`InputsError::Type`] the next call answers what comes behind.
     pub async fn next_page<T: DeserializeOwned>(&mut self, max: usize) -> Result<Option<Vec<T>>, InputsError> {
-        let Some(page) = self.next(max).await? else { return Ok(None) };
-        let read = |(step, value): Input| {
-            serde_json::from_str(value.get()).map_err(|source| InputsError::Type { step, source })
+        let plan = Arc::clone(&self.plan);
+        let Some(page) = self.page(&plan, max).await? else { return Ok(None) };
+        self.next += page.len();
+        let read = |(node, value): (Node<'_>, String)| {
+            serde_json::from_str(&value).map_err(|source| InputsError::Type { step: node.name(), source })
         };
         page.into_iter().map(read).collect::<Result<Vec<T>, _>>().map(Some)
+    }
+
+    /// The next nodes and their values.
+    async fn page<'p>(&mut self, plan: &'p Plan, max: usize) -> Result<Option<Vec<(Node<'p>, String)>>, InputsError> {
+        let first = self.nodes.get(self.next).and_then(|node| plan.node(*node));
+        let Some(first) = first else { return Ok(None) };
+        if first.kind() == NodeKind::Join {
+            return Ok(Some(vec![(first, self.joined(first).await?)]));
+        }
+        let steps = self.steps_from(self.next, max);
+        let ends = self.read(&steps).await?;
+        self.read_ahead(self.next + ends.len(), max);
+        let nodes = steps.iter().filter_map(|step| plan.node(*step));
+        let value = |(node, kept): (Node<'p>, Option<KeptEnd>)| {
+            let kept = kept.filter(|kept| kept.kind().lets_go_on());
+            Ok((node, kept.ok_or_else(|| InputsError::Missing(node.name()))?.end.value))
+        };
+        nodes.zip(ends).map(value).collect::<Result<_, InputsError>>().map(Some)
     }
 
     /// The steps from here to the next join, at most `max`.

@@ -26,7 +26,7 @@
 //! store.
 //!
 //! # Invariants
-//! * The ends of steps in the store are the truth. A count, a bell, an event only say where to look.
+//! * The ends of steps in the store are the truth, and the count of a node is the size of such a set. A bell, an event only say where to look.
 //! * Everything may be done twice, and by several processes at once.
 //! * No call is larger for a larger workflow: what concerns many nodes is done in pages.
 
@@ -53,4 +53,4 @@ pub use plans::{PLAN_VERSION, Plans};
 pub use retry::{RetryError, retry};
 pub use revoke::revoke;
 pub use sight::{MAX_DETAILED, NodeSight, NodeState, Sight, sight};
-pub use submit::{SubmitError, submit};
+pub use submit::{NewId, SubmitError, submit};

@@ -18,6 +18,41 @@ const OVERHEAD: usize = 300;
 const REPEATS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
+/// The id that a workflow gets.
+#[derive(Debug, Clone)]
+pub struct NewId {
+    id: WorkflowId,
+    given: bool,
+}
+
+impl NewId {
+    /// One that nothing ever had.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self { id: WorkflowId::generate(), given: false }
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &WorkflowId {
+        &self.id
+    }
+}
+
+impl From<WorkflowId> for NewId {
+    /// One that somebody has chosen, and perhaps before.
+    fn from(id: WorkflowId) -> Self {
+        Self { id, given: true }
+    }
+}
+
+impl From<&WorkflowId> for NewId {
+    /// One that somebody has chosen, and perhaps before.
+    fn from(id: &WorkflowId) -> Self {
+        id.clone().into()
+    }
+}
+
 /// Why a workflow was not submitted. The client has words of its own for each of these, and shall miss none.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
@@ -45,14 +80,16 @@ pub enum SubmitError {
 pub async fn submit(
     broker: &dyn Broker,
     workflow: &Workflow,
-    id: &WorkflowId,
+    id: impl Into<NewId>,
     queue_of: impl Fn(&TaskName) -> Option<QueueName>,
 ) -> Result<Plan, SubmitError> {
+    let NewId { id, given } = id.into();
     let mut named = workflow.clone();
     named.name_queues(queue_of);
-    let plan = compile(&named, id, &Limits::default())?;
+    let plan = compile(&named, &id, &Limits::default())?;
     let new = NewWorkflow {
-        id: id.clone(),
+        id,
+        given,
         token: uuid::Uuid::new_v4().to_string(),
         spec: named.to_json(),
         version: PLAN_VERSION,

@@ -1,7 +1,7 @@
 //! `workflow run`: a workflow is checked and begins.
 
 use celeriac_core::WorkflowId;
-use celeriac_workflow::{SubmitError, submit};
+use celeriac_workflow::{NewId, SubmitError, submit};
 use serde_json::json;
 
 use super::read::workflow;
@@ -16,11 +16,12 @@ use crate::cli::store::Store;
 
 pub(super) async fn run(args: RunArgs, setting: Setting) -> Result<(), Failure> {
     let tasks = config::add_commands(setting.tasks, args.config.as_deref(), &setting.url)?;
-    let id = args.id.unwrap_or_else(WorkflowId::generate);
+    let new = args.id.map_or_else(NewId::generate, NewId::from);
+    let id = new.id().clone();
     let (workflow, plan) = workflow(&args.file, &id, &tasks)?;
     let store = Store::open_or_make(&setting.url).await?;
     // The queues are named already. However long it is, each call to the store has a bound of its own.
-    let submitted = submit(store.broker.as_ref(), &workflow, &id, |_| None).await;
+    let submitted = submit(store.broker.as_ref(), &workflow, new, |_| None).await;
     submitted.map_err(|error| failure(&store, &id, &error))?;
     let Some(wait) = args.wait else {
         return if setting.json { print_json(&json!({ "id": id })) } else { print(&format!("{id}\n")) };

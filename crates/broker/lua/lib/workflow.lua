@@ -3,7 +3,7 @@
 -- The hash of a workflow has its fields in words, and for each node, by its index: e, its end (a letter, small while followers are still to
 -- be dealt with, then its value); c, how many of those it waits for have ended; a, how many of its followers were dealt with; w, its job
 -- while it waits for one step (id, gap, record without stamps, with spaces); `waits` is there if any does;
--- `top` is the highest node that has begun, or ended without a job, but not as a follower in its turn.
+-- `odd` is there once anything has ended without success; `top` is the highest node that has begun, or ended without a job, but not as a follower in its turn.
 
 -- The node of the event that asks for a look at all nodes.
 local REVIEW = 4294967294
@@ -114,13 +114,16 @@ local function raise_top(flow, node)
   end
 end
 
--- Whether all these steps are new: the workflow lets steps begin, and none has ended or has a job. Also, whether jobs of it wait for a step.
--- Above `top`, the highest node that has begun or ended in another way than as a follower in its turn, nothing has ended that comes in its turn now.
+-- Whether all these steps are new: the workflow lets steps begin, and none has ended or has a job. Also, whether jobs of it wait for a step, and
+-- whether an end of an earlier job may be kept under one of these ids.
+-- Above `top`, the highest node that has begun or ended in another way than as a follower in its turn, nothing has ended that comes in its turn now;
+-- and if nobody has chosen the id of the workflow, it has no job either.
 local function are_new(store, flow, steps, in_turn)
-  local state, seen = redis.call('HMGET', flow, 'made', 'halted', 'by', 'waits', 'top'), {}
+  local state, seen = redis.call('HMGET', flow, 'made', 'halted', 'by', 'waits', 'top', 'given'), {}
   if not state[1] or state[2] or state[3] then
     return false
   end
+  local is_strange = state[6] or not in_turn
   local top = in_turn and tonumber(state[5] or -1) or math.huge
   for first = 1, #steps.ids, VALUES do
     local fields, last = {}, math.min(first + VALUES - 1, #steps.ids)
@@ -128,26 +131,28 @@ local function are_new(store, flow, steps, in_turn)
       if steps.nodes[at] <= top then
         fields[#fields + 1] = string.format('e%d', steps.nodes[at])
       end
-      if seen[steps.ids[at]] then
-        return false
+      if is_strange then
+        if seen[steps.ids[at]] then
+          return false
+        end
+        seen[steps.ids[at]] = true
       end
-      seen[steps.ids[at]] = true
     end
     if #fields > 0 and has_any(redis.call('HMGET', flow, unpack(fields))) then
       return false
-    elseif has_any(redis.call('HMGET', store.jobs, unpack(steps.ids, first, last))) then
+    elseif (is_strange or #fields > 0) and has_any(redis.call('HMGET', store.jobs, unpack(steps.ids, first, last))) then
       return false
     end
   end
-  return true, state[4]
+  return true, state[4], is_strange
 end
 
 -- Begins steps, and answers the letters of begin_step. The members of a large group are all new, and written together. They come in their turn if
 -- they wait for one node and this is the only call that ever begins them because of its end.
 local function begin_steps(store, flow, workflow, steps, in_turn, again, now)
-  local are_all_new, some_wait
+  local are_all_new, some_wait, is_strange
   if #steps.ids > 1 then
-    are_all_new, some_wait = are_new(store, flow, steps, in_turn)
+    are_all_new, some_wait, is_strange = are_new(store, flow, steps, in_turn)
   end
   if not in_turn and #steps.ids > 0 then
     raise_top(flow, math.max(unpack(steps.nodes)))
@@ -181,7 +186,9 @@ local function begin_steps(store, flow, workflow, steps, in_turn, again, now)
       fields[at] = string.format('w%d', steps.nodes[at])
     end
   end
-  in_chunks('HDEL', store.ends, steps.ids)
+  if is_strange then
+    in_chunks('HDEL', store.ends, steps.ids)
+  end
   in_chunks('HDEL', flow, fields)
   in_chunks('HSET', store.jobs, stored)
   for list, of_list in pairs(ready) do
@@ -232,7 +239,7 @@ local function end_step(store, flow, workflow, step, now)
     if is('f') and not old then
       redis.call('HINCRBY', flow, 'bad', 1)
     end
-    redis.call('HSET', flow, 'e' .. node, letter .. step.value)
+    redis.call('HSET', flow, 'e' .. node, letter .. step.value, 'odd', '1')
     if is('h') then
       redis.call('HSET', flow, 'halted', '1')
     end
@@ -265,13 +272,29 @@ local function end_step(store, flow, workflow, step, now)
   end
 end
 
+local function count_members(store, flow, workflow, members, count, now)
+  if count > 0 and redis.call('HINCRBY', flow, 'c' .. members.follower, count) >= members.need then
+    leave_event(store.events, workflow, members.follower, now)
+  end
+end
+
 -- Keeps the ends of steps that have succeeded and count for one node, as end_step does, but together.
 local function succeed_members(store, flow, workflow, members, now)
-  local state = redis.call('HMGET', flow, 'made', 'halted')
+  local state = redis.call('HMGET', flow, 'made', 'halted', 'odd')
   if not state[1] then
     return
   end
   local letter, pairs_of, counted = state[2] and 's' or 'S', {}, 0
+  if not state[3] then
+    -- Nothing has ended without success, so each of these was begun once and has no end yet.
+    for at, node in ipairs(members.nodes) do
+      pairs_of[2 * at - 1], pairs_of[2 * at] = string.format('e%d', node), letter .. members.values[at]
+    end
+    for first = 1, #pairs_of, VALUES do
+      counted = counted + redis.call('HSET', flow, unpack(pairs_of, first, math.min(first + VALUES - 1, #pairs_of)))
+    end
+    return count_members(store, flow, workflow, members, state[2] and 0 or counted, now)
+  end
   local counts = {{node = members.follower, need = members.need}}
   for first = 1, #members.nodes, VALUES do
     local fields = {}
@@ -292,11 +315,7 @@ local function succeed_members(store, flow, workflow, members, now)
     end
   end
   in_chunks('HSET', flow, pairs_of)
-  if counted > 0 and not state[2] then
-    if redis.call('HINCRBY', flow, 'c' .. members.follower, counted) >= members.need then
-      leave_event(store.events, workflow, members.follower, now)
-    end
-  end
+  count_members(store, flow, workflow, members, state[2] and 0 or counted, now)
 end
 
 -- Reads the end of a step from the arguments: `take` answers the next one, `lists` the place before the lists of a queue by its place, `names`

@@ -76,6 +76,7 @@ pub fn waiting(link: StepLink) -> WaitingStep {
 pub fn new_flow(id: &str) -> NewWorkflow {
     NewWorkflow {
         id: workflow_id(id),
+        given: true,
         token: "token".to_owned(),
         spec: r#"{"task":"task"}"#.to_owned(),
         version: 3,

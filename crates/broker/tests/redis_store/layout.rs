@@ -125,6 +125,7 @@ async fn workflow(scene: &Scene, met: &mut Vec<String>) {
     let node = |index| plan.node(index).unwrap();
     let new = NewWorkflow {
         id: id.clone(),
+        given: true,
         token: "token".into(),
         spec: spec.into(),
         version: 1,

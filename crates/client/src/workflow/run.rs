@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use celeriac_core::WorkflowId;
 use celeriac_core::canvas::{Failure, WhenDead, Workflow};
-use celeriac_workflow::SubmitError;
+use celeriac_workflow::{NewId, SubmitError};
 
 use super::{Callback, IntoWorkflow, RunError, WorkflowHandle};
 use crate::client::Client;
@@ -74,8 +74,12 @@ impl<O: 'static> IntoFuture for Run<O> {
         let Self { client, workflow, id, .. } = self;
         Box::pin(async move {
             let workflow = workflow?;
-            let id = id.map_or_else(|| Ok(WorkflowId::generate()), WorkflowId::new).map_err(Invalid::from)?;
-            match celeriac_workflow::submit(client.broker().as_ref(), &workflow, &id, |_| None).await {
+            let new = match id {
+                Some(id) => WorkflowId::new(id).map_err(Invalid::from)?.into(),
+                None => NewId::generate(),
+            };
+            let id = new.id().clone();
+            match celeriac_workflow::submit(client.broker().as_ref(), &workflow, new, |_| None).await {
                 Ok(_) => Ok(client.workflow(id).returns()),
                 Err(SubmitError::Spec(error)) => Err(RunError::Spec(error)),
                 Err(SubmitError::InUse(id)) => Err(RunError::IdInUse { id }),
