@@ -42,7 +42,7 @@ for _, key in ipairs({jobs, queues, ends, counts}) do
 end
 redis.call('ZCARD', dead)
 redis.call('ZCARD', burials)
-expect_lists(first_list, #KEYS)
+expect_queues(first_list, #KEYS)
 local state = redis.call('HMGET', workflow, 'made', 'halted', 'a' .. node, 'e' .. node)
 if node ~= '' then
   local before = state[3] or '0'

@@ -22,7 +22,7 @@ if not is_registered(worker, generation, now) then
   pass_on(request)
   return {'session-lost'}
 end
-check_settlements(batch, jobs, counts)
+check_settlements(batch)
 check_request(request, running, jobs, counts)
 -- What the second half reads first must not fail after the first half has written.
 next_due(scheduled)
@@ -30,17 +30,18 @@ for _, queue in ipairs(request.open) do
   has_ready(queue)
 end
 -- What begins in these lists is handed out here, but not what uses a priority of its queue for the first time; what is left of it wakes others then.
-local quiet = {}
+local caller = {quiet = {}, known = {}}
 for _, queue in ipairs(request.open) do
+  caller.known[queue.name] = queue.known
   for _, list in ipairs(queue.ready) do
-    quiet[list] = true
+    caller.quiet[list] = true
   end
 end
-local letters = settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
--- After the settlements: one of them may be a retry that is due before all others, or a suspect.
-if batch.queues > 0 then
+local letters = settle_jobs(batch, running, jobs, scheduled, counts, now, caller)
+if batch.stirred then
   look_at_queues(request)
 end
+-- After the settlements: one of them may be a retry that is due before all others.
 local due = next_due(scheduled)
 local handed = hand_out(request, running, jobs, counts, leases, incarnation, now, micros)
 if not holds_jobs(running) then

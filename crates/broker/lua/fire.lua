@@ -23,7 +23,7 @@ redis.call('HLEN', ends)
 redis.call('HLEN', unique)
 redis.call('HLEN', states)
 redis.call('ZCARD', due)
-expect_lists(first_list, #KEYS)
+expect_queues(first_list, #KEYS)
 local now = clock(override)
 local stamps = stamp(now)
 stamps = stamps .. stamps

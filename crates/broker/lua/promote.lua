@@ -18,7 +18,7 @@ redis.call('HLEN', jobs)
 redis.call('HLEN', counts)
 redis.call('ZCARD', unreadable)
 redis.call('HLEN', queues)
-expect_lists(first_list, #KEYS)
+expect_queues(first_list, #KEYS)
 local stamped = stamp(now)
 local promoted, touched = 0, {}
 for at = 3 + queue_count, #ARGV, 3 do

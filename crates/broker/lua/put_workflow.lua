@@ -45,7 +45,7 @@ for _, key in ipairs({jobs, queues, ends, counts}) do
 end
 redis.call('ZCARD', dead)
 redis.call('ZCARD', burials)
-expect_lists(first_list, #KEYS)
+expect_queues(first_list, #KEYS)
 local now = clock(override)
 redis.call('HSET', workflow, 'token', token, 'spec', spec, 'version', version, 'nodes', nodes, 'made', whole(now), 'begun', begun)
 if given == '1' then

@@ -18,7 +18,7 @@ redis.call('HLEN', jobs)
 redis.call('HLEN', counts)
 redis.call('SCARD', parked)
 redis.call('HLEN', queues)
-expect_lists(first_list, #KEYS)
+expect_queues(first_list, #KEYS)
 local stamped = stamp(clock(override))
 local released, touched = 0, {}
 

@@ -26,7 +26,10 @@ end
 if not allowed then
   return {'session-lost'}
 end
-check_settlements(batch, jobs, counts)
+redis.call('HLEN', jobs)
+redis.call('HLEN', counts)
+next_due(scheduled)
+check_settlements(batch)
 local letters = settle_jobs(batch, running, jobs, scheduled, counts, now)
 if not holds_jobs(running) then
   redis.call('DEL', running)

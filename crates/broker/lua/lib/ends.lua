@@ -55,10 +55,12 @@ local function finish_ends(batch, channel, now)
   local news
   for place, ids in pairs(batch.kept) do
     local list, names = KEYS[batch.first_list + place - 1], table.concat(ids, ' ')
-    redis.call('RPUSH', list, batch.until_when[place] .. names)
+    -- A list that was there is known: it is forgotten only when nothing is left in it.
+    if redis.call('RPUSH', list, batch.until_when[place] .. names) == 1 then
+      redis.call('SADD', batch.keeps, ARGV[batch.first_time + place - 1])
+    end
     -- Twice as many as came may go, so that what is over never piles up behind a clean-up that comes every few minutes.
     expire_ends(batch.ends, list, now, 2 * #ids)
-    redis.call('SADD', batch.keeps, ARGV[batch.first_time + place - 1])
     news = news and news .. ' ' .. names or names
   end
   if news then

@@ -22,7 +22,7 @@ local function read_request()
     local name, lists = ARGV[9 + place], lists_of(10, place)
     local value = redis.call('HGET', request.queues, name)
     if not is_paused(value) then
-      local queue = {name = name, ready = {}, suspects = KEYS[lists + SUSPECTS], wake = KEYS[lists + WAKE]}
+      local queue = {name = name, known = value ~= false, ready = {}, suspects = KEYS[lists + SUSPECTS], wake = KEYS[lists + WAKE]}
       for at, level in ipairs(levels_of(value, lowest_first)) do
         queue.ready[at] = KEYS[lists + 1 + level]
       end

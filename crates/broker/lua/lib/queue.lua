@@ -83,3 +83,25 @@ local function expect_lists(first, last)
     redis.call('LLEN', KEYS[at])
   end
 end
+
+-- The same for the lists of whole queues. Most use one priority, so that nothing is there for the others is asked at once.
+local function expect_queues(first, last)
+  local rare, used = {}, {}
+  for lists = first - 1, last - 1, LISTS do
+    for at = 1, LISTS do
+      -- The list of priority 5, the suspects and the wake list.
+      local kind = (at == 6 or at >= SUSPECTS) and used or rare
+      kind[#kind + 1] = KEYS[lists + at]
+    end
+  end
+  local there = 0
+  for at = 1, #rare, VALUES do
+    there = there + redis.call('EXISTS', unpack(rare, at, math.min(at + VALUES - 1, #rare)))
+  end
+  if there > 0 then
+    return expect_lists(first, last)
+  end
+  for _, list in ipairs(used) do
+    redis.call('LLEN', list)
+  end
+end

@@ -39,25 +39,26 @@ local function read_settlements(first_key, first_arg)
 end
 
 -- Fails with WRONGTYPE, before anything is written, if a key is of another kind.
-local function check_settlements(batch, jobs, counts)
-  redis.call('HLEN', jobs)
+local function check_settlements(batch)
   batch.revoking = redis.call('HLEN', batch.revoked) > 0
-  if batch.keeps > 0 then
+  if batch.keeps > 0 or batch.flows > 0 then
     redis.call('HLEN', batch.ends)
+  end
+  if batch.keeps > 0 then
     redis.call('SCARD', batch.known_keeps)
     expect_lists(batch.first_ended, batch.first_flow - 1)
   end
   if batch.flows > 0 then
-    redis.call('HLEN', batch.ends)
     check_workflows(batch, batch.first_flow, batch.next_key - 1)
   end
   if batch.queues > 0 then
-    redis.call('ZCARD', batch.dead)
-    redis.call('HLEN', counts)
-    redis.call('SCARD', batch.parked)
-    redis.call('ZCARD', batch.burials)
+    if redis.call('EXISTS', batch.dead, batch.burials, batch.parked) > 0 then
+      redis.call('ZCARD', batch.dead)
+      redis.call('ZCARD', batch.burials)
+      redis.call('SCARD', batch.parked)
+    end
     redis.call('HLEN', batch.known_queues)
-    expect_lists(batch.first_list, batch.first_task_key - 1)
+    expect_queues(batch.first_list, batch.first_task_key - 1)
     for at = batch.first_task_key, batch.first_ended - 1 do
       redis.call('ZCARD', KEYS[at])
     end
@@ -85,12 +86,13 @@ local function find_strangers(batch, running)
 end
 
 -- Applies what is held, and answers a letter for each job, D (done), N (not held) or R (still held: it was revoked, and this is no
--- end), or '' if all were done. Nobody is woken for steps that begin in the ready lists that are keys of `quiet`: the caller sees to them.
-local function settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
+-- end), or '' if all were done. `caller` may have `quiet` and `known` for the steps that begin, see lib/workflow.lua. Then `batch.stirred` says
+-- whether a suspect or a wake token may have come.
+local function settle_jobs(batch, running, jobs, scheduled, counts, now, caller)
   local strangers, strange = find_strangers(batch, running)
   local refused = {}
   local next_value, stamped = batch.first_value, stamp(now)
-  local earliest = batch.queues > 0 and next_due(scheduled) or math.huge
+  local earliest
   batch.kept_ends = begin_ends(batch.ends, batch.known_keeps, batch.first_ended, batch.first_keep)
 
   local function value()
@@ -114,7 +116,7 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
 
   local store_of_steps = {
     jobs = jobs, queues = batch.known_queues, ends = batch.ends, dead = batch.dead, burials = batch.burials, counts = counts,
-    events = batch.events, untils = batch.untils, quiet = quiet,
+    events = batch.events, untils = batch.untils, quiet = caller and caller.quiet, known = caller and caller.known,
   }
 
   local function lists_of_queue(queue)
@@ -154,11 +156,12 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
       return
     end
     local due = math.min(now + delay, LATEST)
+    earliest = earliest or next_due(scheduled) or math.huge
     store(id, record)
     redis.call('ZADD', scheduled, whole(due), id)
     count('scheduled', queue)
     if due < earliest then
-      earliest = due
+      earliest, batch.stirred = due, true
       wake(KEYS[lists_of(batch.first_list, queue) + WAKE])
     end
   end
@@ -184,7 +187,7 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
     local queue, record = tonumber(value()), value()
     if held then
       local lists = lists_of(batch.first_list, queue)
-      record = store(id, record)
+      record, batch.stirred = store(id, record), true
       if is_suspect(record) then
         -- Behind the others: one that nobody can finish must not keep them waiting.
         redis.call('RPUSH', KEYS[lists + SUSPECTS], id)
@@ -278,6 +281,8 @@ local function settle_jobs(batch, running, jobs, scheduled, counts, now, quiet)
     end
     id = last + 1
   end
+
+  batch.stirred = batch.stirred or store_of_steps.woken
 
   -- Every job that was held leaves the hands of this holder, whatever its way; one that was revoked, only by its end.
   local letters = {}

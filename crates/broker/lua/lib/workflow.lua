@@ -1,5 +1,6 @@
 -- How workflows move on. `store` has the keys that a step touches when it begins: jobs, queues, ends, dead, burials, counts, events, untils;
--- and, as keys of `quiet`, the ready lists that the caller sees to.
+-- and, as keys of `quiet`, the ready lists that the caller sees to, and as those of `known` the queues that are registered. `woken` is set once
+-- somebody was woken.
 -- The hash of a workflow has its fields in words, and for each node, by its index: e, its end (a letter, small while followers are still to
 -- be dealt with, then its value); c, how many of those it waits for have ended; a, how many of its followers were dealt with; w, its job
 -- while it waits for one step (id, gap, record without stamps, with spaces); `waits` is there if any does;
@@ -45,11 +46,11 @@ local function forget_failure(store, flow, workflow, node, callback, now)
   end
 end
 
--- Enqueues the job of a step. `lists` is the place before the first list of its queue, `name` that queue. Answers D (done), B (it has ended,
--- or its job is there), H (halted) or U (no such workflow).
-local function begin_step(store, flow, workflow, step, name, lists, now)
+-- Enqueues the job of a step. `lists` is the place before the first list of its queue, `name` that queue; `state` what is read here, if the
+-- caller knows it. Answers D (done), B (it has ended, or its job is there), H (halted) or U (no such workflow).
+local function begin_step(store, flow, workflow, step, name, lists, now, state)
   local node, id = step.node, step.id
-  local state = redis.call('HMGET', flow, 'made', 'e' .. node, 'halted', 'by')
+  state = state or redis.call('HMGET', flow, 'made', 'e' .. node, 'halted', 'by', 'given')
   if not state[1] then
     return 'U'
   elseif state[2] and (lets_go_on(state[2]) or not step.again) then
@@ -67,9 +68,13 @@ local function begin_step(store, flow, workflow, step, name, lists, now)
   end
   local stamped = stamp(now)
   local record = stamped .. stamped .. step.record
-  redis.call('HDEL', store.ends, id)
+  if state[5] or old or step.again then
+    redis.call('HDEL', store.ends, id)
+  end
   redis.call('HDEL', flow, 'w' .. node)
-  redis.call('HSETNX', store.queues, name, '0')
+  if not (store.known and store.known[name]) then
+    redis.call('HSETNX', store.queues, name, '0')
+  end
   if letter == 'R' then
     -- Its id still stands in the list, and stands for the new job from now on.
     if is_suspect(old) then
@@ -87,6 +92,7 @@ local function begin_step(store, flow, workflow, step, name, lists, now)
   end
   if letter == 'R' or not (store.quiet and store.quiet[KEYS[lists + 1 + priority_of(record)]]) then
     wake(KEYS[lists + WAKE])
+    store.woken = true
   end
   return 'D'
 end
@@ -196,14 +202,14 @@ local function begin_steps(store, flow, workflow, steps, in_turn, again, now)
   end
   for lists, name in pairs(woken) do
     redis.call('HSETNX', store.queues, name, '0')
+    store.woken = true
     wake(KEYS[lists + WAKE])
   end
   return string.rep('D', #steps.ids)
 end
 
--- Begins a step that has waited for one other, whose value is given; says whether its job was there.
-local function begin_waiting(store, flow, workflow, node, value, name, lists, now)
-  local waiting = redis.call('HGET', flow, 'w' .. node)
+-- Begins a step that has waited for one other, whose value is given; says whether its job was there. `state` is what begin_step reads.
+local function begin_waiting(store, flow, workflow, follower, waiting, state, value, now)
   local id, gap, first = string.match(waiting or '', '^(%S+) (%d*) ()')
   if not id then
     return false
@@ -212,7 +218,7 @@ local function begin_waiting(store, flow, workflow, node, value, name, lists, no
   if gap ~= '' then
     record = string.sub(record, 1, tonumber(gap)) .. value .. string.sub(record, tonumber(gap) + 1)
   end
-  begin_step(store, flow, workflow, {node = node, id = id, record = record}, name, lists, now)
+  begin_step(store, flow, workflow, {node = follower.node, id = id, record = record}, follower.name, follower.lists, now, state)
   return true
 end
 
@@ -227,7 +233,11 @@ end
 -- are dealt with here), l (the last of the workflow) and k (a callback); `step.next` and `step.counts` say what waits for it.
 local function end_step(store, flow, workflow, step, now)
   local node, letter, flags = step.node, step.letter, step.flags
-  local state = redis.call('HMGET', flow, 'made', 'e' .. node, 'halted', 'bad')
+  local asked = {'made', 'e' .. node, 'halted', 'bad', 'given'}
+  for at, follower in ipairs(step.next) do
+    asked[4 + 2 * at], asked[5 + 2 * at] = 'w' .. follower.node, 'e' .. follower.node
+  end
+  local state = redis.call('HMGET', flow, unpack(asked))
   local old, halted = state[2], state[3]
   if not state[1] or lets_go_on(old) then
     return
@@ -259,8 +269,9 @@ local function end_step(store, flow, workflow, step, now)
     leave_event(store.events, workflow, node, now)
     return
   end
-  for _, follower in ipairs(step.next) do
-    if not begin_waiting(store, flow, workflow, follower.node, step.value, follower.name, follower.lists, now) then
+  for at, follower in ipairs(step.next) do
+    local waiting, before = state[4 + 2 * at], {state[1], state[5 + 2 * at], false, false, state[5]}
+    if not begin_waiting(store, flow, workflow, follower, waiting, before, step.value, now) then
       leave_event(store.events, workflow, follower.node, now)
     end
   end
