@@ -2,7 +2,7 @@
 -- PRECONDITION: there is none of its id; a repeat with the same token does nothing.
 -- KEYS: 1 workflow, 2 workflows, 3 untils, 4 events, 5 jobs, 6 queues, 7 ends, 8 dead, 9 burials, 10 counts; then for each queue its lists, see
 --   lib/queue.lua.
--- ARGV: 1 override, 2 id, 3 token, 4 spec, 5 version, 6 nodes, 7 begun, 8 unstarted_ttl, 9 given (somebody has chosen the id), 10 queue_count,
+-- ARGV: 1 override, 2 id, 3 token, 4 spec, 5 version, 6 nodes, 7 begun, 8 unstarted_ttl, 9 fresh (nothing ever had its id), 10 queue_count,
 --   11 waiting_count; then the names of the queues; then for each job that waits its node and its value, see lib/workflow.lua; then for each other job its node, its
 --   id, its record without stamps, the place of its queue.
 -- RETURNS: {done} or {in-use}.
@@ -24,7 +24,7 @@ local version = ARGV[5]
 local nodes = ARGV[6]
 local begun = ARGV[7]
 local unstarted_ttl = tonumber(ARGV[8])
-local given = ARGV[9]
+local fresh = ARGV[9]
 local queue_count = tonumber(ARGV[10])
 local waiting_count = tonumber(ARGV[11])
 local first_list = 11
@@ -47,9 +47,9 @@ redis.call('ZCARD', dead)
 redis.call('ZCARD', burials)
 expect_queues(first_list, #KEYS)
 local now = clock(override)
-redis.call('HSET', workflow, 'token', token, 'spec', spec, 'version', version, 'nodes', nodes, 'made', whole(now), 'begun', begun)
-if given == '1' then
-  redis.call('HSET', workflow, 'given', '1')
+redis.call('HSET', workflow, 'token', token, 'spec', spec, 'version', version, 'nodes', nodes, 'made', whole(now), 'begun', begun, 'top', '-1')
+if fresh == '1' then
+  redis.call('HSET', workflow, 'fresh', '1')
 end
 redis.call('ZADD', workflows, whole(now), id)
 redis.call('HDEL', ends, id)

@@ -153,8 +153,8 @@ pub const UNSTARTED_TTL: Duration = Duration::from_secs(3600);
 pub struct NewWorkflow {
     /// Its id.
     pub id: WorkflowId,
-    /// Whether somebody has chosen the id, and perhaps another workflow or a job has had it; one that is generated is new.
-    pub given: bool,
+    /// Whether no workflow and no job ever had the id, as is so for one that was generated. A store need not look for what they left then.
+    pub fresh: bool,
     /// What tells a repeat of this call from another workflow of the same id.
     pub token: String,
     /// What it is described by: JSON, opaque to the store.

@@ -295,6 +295,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canvas::{Counts, Next, Policy};
     use crate::history::Cause;
     use proptest::prelude::*;
 
@@ -310,6 +311,27 @@ mod tests {
         let task = TaskName::new("resize").unwrap();
         let record = Record::new(JobId::generate(), task, QueueName::default(), Vec::new());
         assert_eq!(record.encode().len(), 28);
+    }
+
+    #[test]
+    fn the_place_of_a_member_in_its_workflow_has_20_bytes() {
+        let mut record = sample();
+        let length = record.encode().len();
+        let mut link = StepLink::new("job".parse().unwrap(), 70_000);
+        link.counts = vec![Counts(100_000, 100_000)];
+        record.options.step = Some(Box::new(link));
+        assert_eq!(record.encode().len() - length, 20);
+    }
+
+    #[test]
+    fn a_place_with_more_behind_it_than_can_be_said_says_that_it_has_many() {
+        let mut record = sample();
+        let mut link = StepLink::new("job".parse().unwrap(), 1);
+        link.counts = vec![Counts(2, 2); 256];
+        record.options.step = Some(Box::new(link));
+        let read = Record::decode(record.id.clone(), record.encode()).unwrap();
+        let link = read.options.step.as_deref().unwrap();
+        assert_eq!((link.many, link.counts.len()), (true, 0));
     }
 
     #[test]
@@ -349,14 +371,33 @@ mod tests {
         assert_eq!(Record::decode(sample().id, bytes.as_slice()), Err(RecordError::Version(b'9')));
     }
 
+    /// Any place in a workflow.
+    fn links() -> impl Strategy<Value = StepLink> {
+        let policies = prop::sample::select(vec![Policy::Fail, Policy::Continue, Policy::Wait, Policy::Callback]);
+        let next = prop::collection::vec((any::<u32>(), "[a-z]{1,200}"), 0..4);
+        let counts = prop::collection::vec((any::<u32>(), any::<u32>()), 0..4);
+        // The first is the front of the id of these records.
+        (prop::sample::select(vec!["job", "other"]), any::<u32>(), policies, next, counts, any::<[bool; 2]>()).prop_map(
+            |(workflow, at, policy, next, counts, flags)| {
+                let mut link = StepLink::new(workflow.parse().unwrap(), at);
+                link.policy = policy;
+                link.next = next.into_iter().map(|(node, queue)| Next(node, queue.parse().unwrap())).collect();
+                link.counts = counts.into_iter().map(|(node, need)| Counts(node, need)).collect();
+                [link.many, link.last] = flags;
+                link
+            },
+        )
+    }
+
     /// Any options, each there or not.
     fn options() -> impl Strategy<Value = JobOptions> {
         let times = any::<[Option<u64>; 5]>();
         let headers = prop::collection::btree_map("[a-z._-]{1,9}", "\\PC{0,9}", 0..3);
-        (any::<Option<u32>>(), times, prop::option::of("[!-~]{1,200}"), headers).prop_map(
-            |(retries, times, unique, headers)| {
+        (any::<Option<u32>>(), times, prop::option::of("[!-~]{1,200}"), headers, prop::option::of(links())).prop_map(
+            |(retries, times, unique, headers, step)| {
                 let mut options = JobOptions::default();
                 options.retries = retries;
+                options.step = step.map(Box::new);
                 [options.timeout_ms, options.soft_timeout_ms, options.result_ttl_ms, ..] = times;
                 [.., options.expires_ms, options.deadline_ms] = times;
                 options.unique = unique.map(|key| key.parse().unwrap());

@@ -22,14 +22,20 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub struct NewId {
     id: WorkflowId,
-    given: bool,
+    fresh: bool,
 }
 
 impl NewId {
     /// One that nothing ever had.
     #[must_use]
     pub fn generate() -> Self {
-        Self { id: WorkflowId::generate(), given: false }
+        Self::fresh(WorkflowId::generate())
+    }
+
+    /// One of which the caller knows that nothing ever had it: it begins with less looking around than one that somebody has chosen.
+    #[must_use]
+    pub fn fresh(id: WorkflowId) -> Self {
+        Self { id, fresh: true }
     }
 
     /// The id.
@@ -42,7 +48,7 @@ impl NewId {
 impl From<WorkflowId> for NewId {
     /// One that somebody has chosen, and perhaps before.
     fn from(id: WorkflowId) -> Self {
-        Self { id, given: true }
+        Self { id, fresh: false }
     }
 }
 
@@ -83,13 +89,13 @@ pub async fn submit(
     id: impl Into<NewId>,
     queue_of: impl Fn(&TaskName) -> Option<QueueName>,
 ) -> Result<Plan, SubmitError> {
-    let NewId { id, given } = id.into();
+    let NewId { id, fresh } = id.into();
     let mut named = workflow.clone();
     named.name_queues(queue_of);
     let plan = compile(&named, &id, &Limits::default())?;
     let new = NewWorkflow {
         id,
-        given,
+        fresh,
         token: uuid::Uuid::new_v4().to_string(),
         spec: named.to_json(),
         version: PLAN_VERSION,

@@ -4,7 +4,8 @@
 -- The hash of a workflow has its fields in words, and for each node, by its index: e, its end (a letter, small while followers are still to
 -- be dealt with, then its value); c, how many of those it waits for have ended; a, how many of its followers were dealt with; w, its job
 -- while it waits for one step (id, gap, record without stamps, with spaces); `waits` is there if any does;
--- `odd` is there once anything has ended without success; `top` is the highest node that has begun, or ended without a job, but not as a follower in its turn.
+-- `odd` once anything has ended without success, and `fresh` if no workflow and no job ever had its id. `top` is the highest node that has begun, or
+-- ended without a job, but not as a follower in its turn; where it is missing, nothing follows from what is not there.
 
 -- The node of the event that asks for a look at all nodes.
 local REVIEW = 4294967294
@@ -50,7 +51,7 @@ end
 -- caller knows it. Answers D (done), B (it has ended, or its job is there), H (halted) or U (no such workflow).
 local function begin_step(store, flow, workflow, step, name, lists, now, state)
   local node, id = step.node, step.id
-  state = state or redis.call('HMGET', flow, 'made', 'e' .. node, 'halted', 'by', 'given')
+  state = state or redis.call('HMGET', flow, 'made', 'e' .. node, 'halted', 'by', 'fresh')
   if not state[1] then
     return 'U'
   elseif state[2] and (lets_go_on(state[2]) or not step.again) then
@@ -68,7 +69,7 @@ local function begin_step(store, flow, workflow, step, name, lists, now, state)
   end
   local stamped = stamp(now)
   local record = stamped .. stamped .. step.record
-  if state[5] or old or step.again then
+  if not state[5] or old or step.again then
     redis.call('HDEL', store.ends, id)
   end
   redis.call('HDEL', flow, 'w' .. node)
@@ -114,8 +115,8 @@ end
 
 -- Notes that a node begins or ends, and not as a follower in its turn.
 local function raise_top(flow, node)
-  local state = redis.call('HMGET', flow, 'made', 'top')
-  if state[1] and tonumber(state[2] or -1) < node then
+  local top = redis.call('HGET', flow, 'top')
+  if top and tonumber(top) < node then
     redis.call('HSET', flow, 'top', whole(node))
   end
 end
@@ -123,14 +124,14 @@ end
 -- Whether all these steps are new: the workflow lets steps begin, and none has ended or has a job. Also, whether jobs of it wait for a step, and
 -- whether an end of an earlier job may be kept under one of these ids.
 -- Above `top`, the highest node that has begun or ended in another way than as a follower in its turn, nothing has ended that comes in its turn now;
--- and if nobody has chosen the id of the workflow, it has no job either.
+-- and if nothing ever had the id of the workflow, it has no job either.
 local function are_new(store, flow, steps, in_turn)
-  local state, seen = redis.call('HMGET', flow, 'made', 'halted', 'by', 'waits', 'top', 'given'), {}
+  local state, seen = redis.call('HMGET', flow, 'made', 'halted', 'by', 'waits', 'top', 'fresh'), {}
   if not state[1] or state[2] or state[3] then
     return false
   end
-  local is_strange = state[6] or not in_turn
-  local top = in_turn and tonumber(state[5] or -1) or math.huge
+  local is_strange = not (state[6] and in_turn)
+  local top = in_turn and tonumber(state[5]) or math.huge
   for first = 1, #steps.ids, VALUES do
     local fields, last = {}, math.min(first + VALUES - 1, #steps.ids)
     for at = first, last do
@@ -150,7 +151,7 @@ local function are_new(store, flow, steps, in_turn)
       return false
     end
   end
-  return true, state[4], is_strange
+  return true, state[4] or not state[5], is_strange
 end
 
 -- Begins steps, and answers the letters of begin_step. The members of a large group are all new, and written together. They come in their turn if
@@ -233,7 +234,7 @@ end
 -- are dealt with here), l (the last of the workflow) and k (a callback); `step.next` and `step.counts` say what waits for it.
 local function end_step(store, flow, workflow, step, now)
   local node, letter, flags = step.node, step.letter, step.flags
-  local asked = {'made', 'e' .. node, 'halted', 'bad', 'given'}
+  local asked = {'made', 'e' .. node, 'halted', 'bad', 'fresh'}
   for at, follower in ipairs(step.next) do
     asked[4 + 2 * at], asked[5 + 2 * at] = 'w' .. follower.node, 'e' .. follower.node
   end
@@ -291,12 +292,12 @@ end
 
 -- Keeps the ends of steps that have succeeded and count for one node, as end_step does, but together.
 local function succeed_members(store, flow, workflow, members, now)
-  local state = redis.call('HMGET', flow, 'made', 'halted', 'odd')
+  local state = redis.call('HMGET', flow, 'made', 'halted', 'odd', 'top')
   if not state[1] then
     return
   end
   local letter, pairs_of, counted = state[2] and 's' or 'S', {}, 0
-  if not state[3] then
+  if state[4] and not state[3] then
     -- Nothing has ended without success, so each of these was begun once and has no end yet.
     for at, node in ipairs(members.nodes) do
       pairs_of[2 * at - 1], pairs_of[2 * at] = string.format('e%d', node), letter .. members.values[at]

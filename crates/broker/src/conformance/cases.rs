@@ -286,6 +286,8 @@ macro_rules! conformance_suite {
                 followers_are_dealt_with_in_parts
                 the_last_part_ends_a_join
                 no_follower_is_dealt_with_while_halted
+                what_began_before_its_turn_begins_once
+                members_that_end_together_count_once_each
                 a_step_without_a_job_fails
                 a_good_end_stays
                 a_good_end_replaces_a_failure

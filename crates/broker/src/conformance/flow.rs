@@ -76,7 +76,7 @@ pub fn waiting(link: StepLink) -> WaitingStep {
 pub fn new_flow(id: &str) -> NewWorkflow {
     NewWorkflow {
         id: workflow_id(id),
-        given: true,
+        fresh: false,
         token: "token".to_owned(),
         spec: r#"{"task":"task"}"#.to_owned(),
         version: 3,
@@ -114,7 +114,11 @@ impl<'c> Flow<'c> {
         waiting: Vec<WaitingStep>,
     ) -> Result<Self, BrokerError> {
         let roots = roots.into_iter().map(step).collect();
-        let new = NewWorkflow { roots, waiting, ..new_flow(FLOW) };
+        Self::put(context, NewWorkflow { roots, waiting, ..new_flow(FLOW) }).await
+    }
+
+    /// Begins this workflow.
+    pub async fn put(context: &'c Context, new: NewWorkflow) -> Result<Self, BrokerError> {
         assert_eq!(context.broker.put_workflow(&new).await?, Submitted::Done);
         Ok(Self { context, id: new.id, worker: context.worker().await? })
     }

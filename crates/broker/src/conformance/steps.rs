@@ -5,9 +5,11 @@ use celeriac_core::{State, Transition};
 use serde_json::value::RawValue;
 
 use super::context::{Context, Outcome, job, queue_name, seconds, task_name};
-use super::flow::{Flow, died, flow_end, link, link_before, link_counting, step, step_id, under, waiting, workflow_id};
+use super::flow::{
+    FLOW, Flow, died, flow_end, link, link_before, link_counting, new_flow, step, step_id, under, waiting, workflow_id,
+};
 use super::worker::{Load, death, hand_back, parking, request, retry, revocation, settlement, success};
-use crate::{Advance, Advanced, Begun, BrokerError, Delivery, REVIEW, ROOT, Retried, Revocation, Settled};
+use crate::{Advance, Advanced, Begun, BrokerError, Delivery, NewWorkflow, REVIEW, ROOT, Retried, Revocation, Settled};
 
 fn succeeded(value: &str) -> Option<(char, String, bool)> {
     Some(('S', value.to_owned(), false))
@@ -323,6 +325,50 @@ pub async fn no_follower_is_dealt_with_while_halted(context: Context) -> Outcome
     context.broker.retry_dead(&[step_id(&link(0))]).await?;
     assert_eq!(context.broker.advance(&flow.id, &part).await?, Advanced::Done);
     assert!(flow.is_ready(2).await?);
+    Ok(())
+}
+
+/// What has begun or ended before its turn is not begun again when its turn comes, also in a workflow whose id is new.
+pub async fn what_began_before_its_turn_begins_once(context: Context) -> Outcome {
+    let flow = Flow::put(&context, NewWorkflow { fresh: true, ..new_flow(FLOW) }).await?;
+    let broker = &context.broker;
+    let early = [step(link(2)), step(link(3))];
+    assert_eq!(broker.begin_steps(&flow.id, &early, false).await?, [Begun::Done, Begun::Done]);
+    flow.succeed(3).await?;
+    broker.fail_step(&flow.id, 4, &StepEnd::new(EndKind::Dead, "{}"), false).await?;
+    let begin = [1, 2, 3, 4, 5].map(|node| step(link(node))).to_vec();
+    let roots = Advance { begin, last: true, ..advance(ROOT, 0, 5) };
+    assert_eq!(broker.advance(&flow.id, &roots).await?, Advanced::Done);
+    let mut ready = Vec::new();
+    for node in 1..=5 {
+        ready.push(flow.is_ready(node).await?);
+    }
+    assert_eq!(ready, [true, true, false, false, true]);
+    assert_eq!((flow.ended(3).await?, flow.ended(4).await?.map(|end| end.0)), (succeeded("[1]"), Some('D')));
+    Ok(())
+}
+
+/// Of members that end in one call each counts once, whatever was noted of it before.
+pub async fn members_that_end_together_count_once_each(context: Context) -> Outcome {
+    let roots = [0, 1, 2, 3].map(|node| step(link_counting(node, 9, 4))).to_vec();
+    let flow = Flow::put(&context, NewWorkflow { roots, fresh: true, ..new_flow(FLOW) }).await?;
+    let dead = StepEnd::new(EndKind::Dead, "{}");
+    context.broker.fail_step(&flow.id, 1, &dead, false).await?;
+    assert_eq!((flow.failed().await?, flow.events().await?), ((1, false), vec![1]));
+    let mut ends = Vec::new();
+    for node in [2, 0, 1] {
+        let delivery = flow.take(node).await?;
+        ends.push(settlement(&delivery, success(&delivery, context.now())));
+    }
+    assert_eq!(flow.worker.settle(&ends).await?, [Settled::Done; 3]);
+    assert_eq!(flow.worker.settle(&ends).await?, [Settled::NotHeld; 3]);
+    assert_eq!((context.broker.counted(&flow.id, 9).await?, flow.failed().await?), (3, (0, false)));
+    assert_eq!(flow.events().await?, [] as [u32; 0]);
+    flow.succeed(3).await?;
+    assert_eq!((context.broker.counted(&flow.id, 9).await?, flow.events().await?), (4, vec![9]));
+    for node in 0..4 {
+        assert_eq!(flow.ended(node).await?, succeeded("[1]"));
+    }
     Ok(())
 }
 

@@ -241,7 +241,7 @@ impl Workflows for RedisBroker {
         let mut call = Call::new(&script::PUT_WORKFLOW, &list);
         call.arg(self.now_override()).arg(workflow.id.as_str()).arg(&workflow.token).arg(&workflow.spec);
         call.arg(workflow.version).arg(workflow.nodes).arg(u8::from(workflow.begins)).arg(millis(UNSTARTED_TTL));
-        call.arg(u8::from(workflow.given)).arg(queues.len()).arg(workflow.waiting.len());
+        call.arg(u8::from(workflow.fresh)).arg(queues.len()).arg(workflow.waiting.len());
         queues.names().iter().for_each(|queue| {
             call.arg(queue.as_str());
         });

@@ -240,7 +240,7 @@ fn nodes(picks: &[Index]) -> Vec<u32> {
 fn new(flow: &WorkflowId, another: bool, begins: bool, waiting: Vec<WaitingStep>, roots: Vec<u32>) -> NewWorkflow {
     NewWorkflow {
         id: flow.clone(),
-        given: true,
+        fresh: false,
         token: if another { "another" } else { "token" }.to_owned(),
         spec: format!("{{\"another\":{another}}}"),
         version: 1,

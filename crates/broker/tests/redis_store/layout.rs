@@ -125,7 +125,7 @@ async fn workflow(scene: &Scene, met: &mut Vec<String>) {
     let node = |index| plan.node(index).unwrap();
     let new = NewWorkflow {
         id: id.clone(),
-        given: true,
+        fresh: false,
         token: "token".into(),
         spec: spec.into(),
         version: 1,

@@ -149,7 +149,7 @@ async fn an_event_whose_conductor_vanished_is_taken_again_after_its_lease(mut st
 
 async fn a_workflow_that_cannot_be_read_stops_no_other(mut stage: Stage) {
     let newer = NewWorkflow {
-        given: true,
+        fresh: false,
         id: "newer".parse().unwrap(),
         token: "t".to_owned(),
         spec: "{}".to_owned(),

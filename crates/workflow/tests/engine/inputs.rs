@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use celeriac_broker::{Fault, Operation};
 use celeriac_core::canvas::{Canvas, Graph, Takes, WhenDead, Workflow};
 use celeriac_workflow::{Inputs, InputsError, Plans};
 
@@ -58,6 +59,34 @@ async fn a_step_behind_a_join_reads_its_members(stage: Stage) {
     assert_eq!(pages, 3);
 }
 
+async fn what_is_read_ahead_is_neither_lost_nor_repeated(stage: Stage) {
+    let members = (0..40).map(|_| Canvas::step("member"));
+    stage.submit(&Workflow::new(Canvas::group(members).join(Canvas::step("body").takes(Takes::Nothing)))).await;
+    run_once(&stage, |at| at.to_string()).await;
+    let job = stage.fetch(10).await.remove(0);
+    let link = job.record.options.step.as_deref().unwrap();
+    let mut inputs = Inputs::open(Arc::clone(&stage.broker), &Plans::new(), link).await.unwrap();
+    let (mut all, mut refused) = (Vec::new(), 0);
+    for (nth, max) in [3, 3, 1, 7, 0, 2, 2, 2, 500].into_iter().cycle().enumerate() {
+        if nth % 3 == 0 {
+            stage.faulty.fail_next(Operation::StepEnds, Fault::AnswerLost);
+        }
+        match inputs.next_page::<u64>(max).await {
+            Ok(Some(page)) => {
+                assert!(!page.is_empty() && page.len() <= max.max(1));
+                all.extend(page);
+            }
+            Ok(None) => break,
+            Err(error) => {
+                assert!(matches!(error, InputsError::Store(_)), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(all, (0..40).collect::<Vec<u64>>());
+    assert!(refused > 0, "an answer was lost");
+}
+
 async fn groups_among_several_are_read_as_lists(stage: Stage) {
     let days = Canvas::group((0..2).map(|_| Canvas::step("day")));
     let graph = Graph::new().part("users", Canvas::step("users")).part("days", days);
@@ -86,6 +115,7 @@ async fn inputs_of_a_workflow_that_is_gone_are_an_error(stage: Stage) {
 on_each_store!(
     the_body_of_a_chord_reads_its_members_in_pages,
     a_step_behind_a_join_reads_its_members,
+    what_is_read_ahead_is_neither_lost_nor_repeated,
     groups_among_several_are_read_as_lists,
     inputs_of_a_workflow_that_is_gone_are_an_error,
 );

@@ -17,7 +17,7 @@ use celeriac_core::{
     decide,
 };
 use celeriac_testkit::{ModelBroker, random_result, shared_redis, temp_sqlite};
-use celeriac_workflow::{Conductor, Sight, sight, submit};
+use celeriac_workflow::{Conductor, NewId, Sight, sight, submit};
 use serde_json::value::RawValue;
 
 /// Runs each of these tests on each store.
@@ -86,9 +86,9 @@ impl Stage {
         Self { faulty, broker, conductor, clock, session, ran: Vec::new(), kind, _guard: guard }
     }
 
-    /// Submits a workflow whose id is `w`.
+    /// Submits a workflow whose id is `w`, which nothing in this store ever had.
     pub(crate) async fn submit(&self, workflow: &Workflow) -> Plan {
-        submit(self.broker.as_ref(), workflow, &w(), |_| None).await.unwrap()
+        submit(self.broker.as_ref(), workflow, NewId::fresh(w()), |_| None).await.unwrap()
     }
 
     /// Another stage on an empty store of the same kind.
