@@ -314,13 +314,13 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_member_in_its_workflow_has_20_bytes() {
+    fn the_place_of_a_member_in_its_workflow_has_17_bytes() {
         let mut record = sample();
         let length = record.encode().len();
         let mut link = StepLink::new("job".parse().unwrap(), 70_000);
         link.counts = vec![Counts(100_000, 100_000)];
         record.options.step = Some(Box::new(link));
-        assert_eq!(record.encode().len() - length, 20);
+        assert_eq!(record.encode().len() - length, 17);
     }
 
     #[test]
