@@ -68,7 +68,7 @@ async fn what_is_read_ahead_is_neither_lost_nor_repeated(stage: Stage) {
     let mut inputs = Inputs::open(Arc::clone(&stage.broker), &Plans::new(), link).await.unwrap();
     let (mut all, mut refused) = (Vec::new(), 0);
     for (nth, max) in [3, 3, 1, 7, 0, 2, 2, 2, 500].into_iter().cycle().enumerate() {
-        if nth % 3 == 0 {
+        if nth % 5 == 0 {
             stage.faulty.fail_next(Operation::StepEnds, Fault::AnswerLost);
         }
         match inputs.next_page::<u64>(max).await {
