@@ -287,6 +287,7 @@ macro_rules! conformance_suite {
                 the_last_part_ends_a_join
                 no_follower_is_dealt_with_while_halted
                 what_began_before_its_turn_begins_once
+                what_an_id_has_left_behind_is_seen
                 members_that_end_together_count_once_each
                 a_step_without_a_job_fails
                 a_good_end_stays

@@ -45,7 +45,8 @@ pub fn under(policy: Policy, mut link: StepLink) -> StepLink {
     link
 }
 
-fn queue_of(node: u32) -> celeriac_core::QueueName {
+#[must_use]
+pub fn queue_of(node: u32) -> celeriac_core::QueueName {
     queue_name(&format!("q{node}"))
 }
 

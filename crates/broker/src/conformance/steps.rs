@@ -4,9 +4,10 @@ use celeriac_core::canvas::{Counts, EndKind, MAX_INLINE_BYTES, Policy, StepEnd, 
 use celeriac_core::{State, Transition};
 use serde_json::value::RawValue;
 
-use super::context::{Context, Outcome, job, queue_name, seconds, task_name};
+use super::context::{Context, Outcome, given, job, queue_name, seconds, task_name};
 use super::flow::{
-    FLOW, Flow, died, flow_end, link, link_before, link_counting, new_flow, step, step_id, under, waiting, workflow_id,
+    FLOW, Flow, died, flow_end, link, link_before, link_counting, new_flow, queue_of, step, step_id, under, waiting,
+    workflow_id,
 };
 use super::worker::{Load, death, hand_back, parking, request, retry, revocation, settlement, success};
 use crate::{Advance, Advanced, Begun, BrokerError, Delivery, NewWorkflow, REVIEW, ROOT, Retried, Revocation, Settled};
@@ -345,6 +346,27 @@ pub async fn what_began_before_its_turn_begins_once(context: Context) -> Outcome
     }
     assert_eq!(ready, [true, true, false, false, true]);
     assert_eq!((flow.ended(3).await?, flow.ended(4).await?.map(|end| end.0)), (succeeded("[1]"), Some('D')));
+    Ok(())
+}
+
+/// Where the id of a workflow was used before, jobs and ends may be found under the ids of its steps: an end goes when its step begins, and a job
+/// stays in place of its step.
+pub async fn what_an_id_has_left_behind_is_seen(context: Context) -> Outcome {
+    let flow = Flow::begin(&context, [], vec![]).await?;
+    let ids = [1, 2, 3].map(|node| step_id(&link(node)));
+    context.enqueue([given(ids[0].as_str(), queue_of(1).as_str()), given(ids[1].as_str(), "other")]).await?;
+    flow.succeed(1).await?;
+    assert!(context.broker.result(&ids[0]).await?.is_some());
+    let begin = [1, 2, 3].map(|node| step(link(node))).to_vec();
+    let roots = Advance { begin, last: true, ..advance(ROOT, 0, 3) };
+    assert_eq!(context.broker.advance(&flow.id, &roots).await?, Advanced::Done);
+    assert_eq!(context.broker.result(&ids[0]).await?, None);
+    let mut ready = Vec::new();
+    for node in 1..=3 {
+        ready.push(flow.is_ready(node).await?);
+    }
+    assert_eq!(ready, [true, false, true]);
+    assert_eq!(context.queue("other").await?.ready, 1);
     Ok(())
 }
 
