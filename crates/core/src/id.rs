@@ -6,11 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::name::{self, NameError};
+use crate::name::{self, NameError, WorkflowId};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 62^22 is the first power of 62 above 2^128.
@@ -51,6 +51,22 @@ impl JobId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl JobId {
+    /// The id of the job of a step: its workflow, a colon, and its name, or what stands for it.
+    ///
+    /// Ids of workflows and names of steps have the alphabet of ids; the caller has looked at the length.
+    pub(crate) fn of_step(workflow: &WorkflowId, name: fmt::Arguments<'_>) -> Self {
+        Self(format_compact!("{workflow}:{name}"))
+    }
+}
+
+impl From<&WorkflowId> for JobId {
+    /// The id under which the end of a workflow is kept: its own. It has the alphabet of ids of jobs, and these may be longer.
+    fn from(workflow: &WorkflowId) -> Self {
+        Self(workflow.as_str().into())
     }
 }
 

@@ -155,6 +155,14 @@ name! {
     TaskName, "task name", MAX_NAME_BYTES
 }
 
+impl TaskName {
+    /// What stands for a task in the end of a workflow: `workflow`.
+    #[must_use]
+    pub fn of_workflows() -> Self {
+        Self(CompactString::const_new("workflow"))
+    }
+}
+
 name! {
     /// The name of a queue.
     QueueName, "queue name", MAX_NAME_BYTES

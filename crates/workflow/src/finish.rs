@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::flow::Flow;
 
-/// What stands for task and worker in the end of a workflow.
+/// What stands for the worker in the end of a workflow.
 const WORKFLOW: &str = "workflow";
 
 impl Flow<'_> {
@@ -41,8 +41,7 @@ impl Flow<'_> {
         result: Option<Box<RawValue>>,
         error: Option<&str>,
     ) -> Result<(), BrokerError> {
-        let task = TaskName::new(WORKFLOW).expect("a short word names a task");
-        let mut record = Record::new(self.job_id(), task, QueueName::default(), Vec::new());
+        let mut record = Record::new(self.job_id(), TaskName::of_workflows(), QueueName::default(), Vec::new());
         record.enqueued_at = view.made_at;
         let now = self.broker.now().await?;
         let mut outcome = Outcome::of_waiting(&record, state, WORKFLOW, error.unwrap_or_default(), now);

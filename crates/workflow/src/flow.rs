@@ -26,7 +26,7 @@ impl<'f> Flow<'f> {
 
     /// The id under which the end of the whole workflow can be read.
     pub(crate) fn job_id(self) -> JobId {
-        whole_id(self.id())
+        self.id().into()
     }
 
     /// The end of one node, with its value.
@@ -80,10 +80,4 @@ impl<'f> Flow<'f> {
         }
         Ok(true)
     }
-}
-
-/// The id under which the end of a workflow can be read.
-#[must_use]
-pub fn whole_id(workflow: &WorkflowId) -> JobId {
-    JobId::new(workflow.as_str()).expect("an id of a job may be longer, and has the same alphabet")
 }

@@ -47,7 +47,6 @@ mod submit;
 mod values;
 
 pub use conductor::Conductor;
-pub use flow::whole_id;
 pub use inputs::{Input, Inputs, InputsError};
 pub use plans::{PLAN_VERSION, Plans};
 pub use retry::{RetryError, retry};

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use celeriac_broker::MAX_STEPS;
 use celeriac_core::canvas::{NodeKind, Plan, WhenDead};
-use celeriac_core::{Outcome, State, format_duration};
-use celeriac_workflow::whole_id;
+use celeriac_core::{JobId, Outcome, State, format_duration};
 use indicatif::ProgressBar;
 
 use super::read::kinds;
@@ -27,7 +26,7 @@ const NAMED: usize = 5;
 
 /// Waits for the end of a workflow; when the time is over, it runs.
 pub(super) async fn for_end(store: &Store, plan: &Plan, wait: Wait) -> Result<Standing, Failure> {
-    let id = whole_id(plan.workflow());
+    let id = JobId::from(plan.workflow());
     let bar = progress(plan.steps(), "steps have ended");
     let mut obstacles = Obstacles::new(store, kinds(plan));
     let standing = tokio::select! {

@@ -45,8 +45,7 @@ pub fn under(policy: Policy, mut link: StepLink) -> StepLink {
     link
 }
 
-#[must_use]
-pub fn queue_of(node: u32) -> celeriac_core::QueueName {
+pub(super) fn queue_of(node: u32) -> celeriac_core::QueueName {
     queue_name(&format!("q{node}"))
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Broker, BrokerError, WorkflowRevoked};
-use celeriac_core::{Outcome, State, WorkflowId};
-use celeriac_workflow::{RetryError, Sight, whole_id};
+use celeriac_core::{JobId, Outcome, State, WorkflowId};
+use celeriac_workflow::{RetryError, Sight};
 use serde::de::DeserializeOwned;
 
 use super::WorkflowError;
@@ -70,7 +70,7 @@ impl<O> WorkflowHandle<O> {
             let view = self.broker.workflow(&self.id).await?;
             Ok(view.is_some_and(|view| view.ended_at.is_none()))
         };
-        match wait::outcome(self.broker.as_ref(), &whole_id(&self.id), is_open).await {
+        match wait::outcome(self.broker.as_ref(), &JobId::from(&self.id), is_open).await {
             Ok(Some(outcome)) => Ok(outcome),
             Ok(None) => Err(WorkflowError::NotKept { id: self.id.clone() }),
             Err(source) => Err(WorkflowError::Store { id: self.id.clone(), source }),

@@ -398,14 +398,14 @@ impl<'p> Node<'p> {
         if self.kind() == NodeKind::Join {
             return None;
         }
-        let workflow = self.plan.workflow.as_str();
+        let workflow = &self.plan.workflow;
         let name = self.name();
-        let id = if workflow.len() + 1 + name.len() <= MAX_NAME_BYTES {
-            format!("{workflow}:{name}")
+        let fits = workflow.as_str().len() + 1 + name.len() <= MAX_NAME_BYTES;
+        Some(if fits {
+            JobId::of_step(workflow, format_args!("{name}"))
         } else {
-            format!("{workflow}:/{}", self.index)
-        };
-        Some(JobId::new(id).expect("ids and names have one alphabet, and both lengths were looked at"))
+            JobId::of_step(workflow, format_args!("/{}", self.index))
+        })
     }
 
     /// What it waits for.
