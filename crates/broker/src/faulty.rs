@@ -18,7 +18,7 @@ use crate::{
     Registration, Retried, Revocation, ScheduleEntry, ScheduleMark, ScheduleView, Schedules, Session, Settled,
     Settlement, Submitted, WorkerView, WorkflowEvent, WorkflowMark, WorkflowRevoked, WorkflowView, Workflows,
 };
-use celeriac_core::canvas::{StepEnd, WaitingStep};
+use celeriac_core::canvas::{Policy, StepEnd, WaitingStep};
 use celeriac_core::{Record, WorkflowId};
 
 /// A method of [`Broker`], [`Inspector`], [`Schedules`] or [`Workflows`].
@@ -434,8 +434,14 @@ impl Workflows for FaultyBroker {
         self.pass(Operation::Advance, self.broker.advance(workflow, advance)).await
     }
 
-    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
-        self.pass(Operation::FailStep, self.broker.fail_step(workflow, node, end, halts)).await
+    async fn fail_step(
+        &self,
+        workflow: &WorkflowId,
+        node: u32,
+        end: &StepEnd,
+        policy: Policy,
+    ) -> Result<(), BrokerError> {
+        self.pass(Operation::FailStep, self.broker.fail_step(workflow, node, end, policy)).await
     }
 
     async fn take_events(&self, max: usize, lease: Duration) -> Result<Vec<WorkflowEvent>, BrokerError> {

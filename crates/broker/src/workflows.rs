@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_core::canvas::{Counts, EndKind, StepEnd, WaitingStep};
+use celeriac_core::canvas::{Counts, EndKind, Policy, StepEnd, WaitingStep};
 use celeriac_core::{JobId, Outcome, Record, Timestamp, WorkflowId};
 
 use crate::error::BrokerError;
@@ -69,9 +69,15 @@ pub trait Workflows: Send + Sync {
         Err(unsupported())
     }
 
-    /// Keeps the end of a step that has no job, because none can be made. It counts like that of a job, and halts the workflow if
-    /// `halts` says so. An end that lets others go on is pending.
-    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
+    /// Keeps the end of a step that has no job, because none can be made. It counts like that of a job with this policy.
+    /// An end that lets others go on is pending.
+    async fn fail_step(
+        &self,
+        workflow: &WorkflowId,
+        node: u32,
+        end: &StepEnd,
+        policy: Policy,
+    ) -> Result<(), BrokerError> {
         Err(unsupported())
     }
 

@@ -2,7 +2,7 @@
 
 use celeriac_broker::{Begun, BrokerError};
 use celeriac_core::Record;
-use celeriac_core::canvas::{EndKind, Failure, Node, Policy, StepEnd};
+use celeriac_core::canvas::{EndKind, Failure, Node, StepEnd};
 
 use crate::decide::needs;
 use crate::flow::Flow;
@@ -40,7 +40,7 @@ impl Flow<'_> {
         let (Some(policy), Some(failure)) = (node.policy(), Failure::of(node, error, 0)) else { return Ok(()) };
         tracing::warn!(workflow = %self.id(), step = failure.step, error = failure.error, "a step cannot begin");
         let end = StepEnd::failed(policy, EndKind::Dead, &failure);
-        self.broker.fail_step(self.id(), node.index(), &end, policy == Policy::Fail).await
+        self.broker.fail_step(self.id(), node.index(), &end, policy).await
     }
 
     /// Begins one step.

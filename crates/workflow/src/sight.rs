@@ -176,18 +176,17 @@ pub async fn sight(broker: &dyn Broker, id: &WorkflowId) -> Result<Option<Sight>
     let begun = nodes.iter().filter(|sight| sight.state == NodeState::Begun).count();
     let looks_at_begun = begun <= MAX_DETAILED;
     for (node, sight) in plan.nodes().zip(&mut nodes) {
-        let looks = if sight.state == NodeState::Begun { looks_at_begun } else { detailed };
-        if !looks && sight.state == NodeState::Begun && is_over(status) {
-            // As a rule it was taken back; a few may still run.
-            sight.state = NodeState::GivenUp;
-        }
-        match node.id().filter(|_| looks && sight.state != NodeState::Waiting) {
-            Some(id) => match broker.job(&id).await? {
-                Some(job) => sight.look_at(job),
-                // Its job was taken back before it began.
-                None if sight.state == NodeState::Begun && is_over(status) => sight.state = NodeState::GivenUp,
-                None => {}
-            },
+        let is_begun = sight.state == NodeState::Begun;
+        let looks = sight.state != NodeState::Waiting && if is_begun { looks_at_begun } else { detailed };
+        let job = match node.id().filter(|_| looks) {
+            Some(id) => broker.job(&id).await?,
+            None => None,
+        };
+        match job {
+            Some(job) => sight.look_at(job),
+            // As a rule its job was taken back before it began; where nobody looks, a few may still run.
+            None if is_begun && is_over(status) => sight.state = NodeState::GivenUp,
+            // Where nobody looks, and of a step that never had a job.
             None if sight.state.is_failure() => sight.error = flow.error(node).await?,
             None => {}
         }

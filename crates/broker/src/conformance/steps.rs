@@ -192,7 +192,7 @@ pub async fn a_step_begins_once(context: Context) -> Outcome {
     assert_eq!(begin(false).await?, [Begun::Before]);
     let delivery = flow.take(0).await?;
     assert_eq!(begin(true).await?, [Begun::Before]);
-    context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), false).await?;
+    context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), Policy::Wait).await?;
     assert_eq!((begin(true).await?, flow.failed().await?), (vec![Begun::Before], (1, false)));
     flow.worker.settle_one(&delivery, success(&delivery, context.now())).await?;
     assert_eq!(begin(false).await?, [Begun::Before]);
@@ -336,7 +336,7 @@ pub async fn what_began_before_its_turn_begins_once(context: Context) -> Outcome
     let early = [step(link(2)), step(link(3))];
     assert_eq!(broker.begin_steps(&flow.id, &early, false).await?, [Begun::Done, Begun::Done]);
     flow.succeed(3).await?;
-    broker.fail_step(&flow.id, 4, &StepEnd::new(EndKind::Dead, "{}"), false).await?;
+    broker.fail_step(&flow.id, 4, &StepEnd::new(EndKind::Dead, "{}"), Policy::Wait).await?;
     let begin = [1, 2, 3, 4, 5].map(|node| step(link(node))).to_vec();
     let roots = Advance { begin, last: true, ..advance(ROOT, 0, 5) };
     assert_eq!(broker.advance(&flow.id, &roots).await?, Advanced::Done);
@@ -375,7 +375,7 @@ pub async fn members_that_end_together_count_once_each(context: Context) -> Outc
     let roots = [0, 1, 2, 3].map(|node| step(link_counting(node, 9, 4))).to_vec();
     let flow = Flow::put(&context, NewWorkflow { roots, fresh: true, ..new_flow(FLOW) }).await?;
     let dead = StepEnd::new(EndKind::Dead, "{}");
-    context.broker.fail_step(&flow.id, 1, &dead, false).await?;
+    context.broker.fail_step(&flow.id, 1, &dead, Policy::Wait).await?;
     assert_eq!((flow.failed().await?, flow.events().await?), ((1, false), vec![1]));
     let mut ends = Vec::new();
     for node in [2, 0, 1] {
@@ -398,18 +398,22 @@ pub async fn members_that_end_together_count_once_each(context: Context) -> Outc
 pub async fn a_step_without_a_job_fails(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [], vec![]).await?;
     let (broker, dead) = (&context.broker, StepEnd::new(EndKind::Dead, "{}"));
-    broker.fail_step(&flow.id, 0, &dead, false).await?;
+    broker.fail_step(&flow.id, 0, &dead, Policy::Wait).await?;
     assert_eq!((flow.failed().await?, flow.events().await?), ((1, false), vec![0]));
-    broker.fail_step(&flow.id, 0, &dead, false).await?;
+    broker.fail_step(&flow.id, 0, &dead, Policy::Wait).await?;
     assert_eq!(flow.failed().await?, (1, false));
     let value = StepEnd::new(EndKind::Error, "{\"error\":1}");
-    broker.fail_step(&flow.id, 1, &value, true).await?;
+    broker.fail_step(&flow.id, 1, &value, Policy::Fail).await?;
     assert_eq!(flow.ended(1).await?, Some(('E', value.value.clone(), true)));
     assert_eq!((flow.failed().await?, flow.events().await?), ((1, false), vec![0, 1]));
-    broker.fail_step(&flow.id, 2, &dead, true).await?;
-    broker.fail_step(&flow.id, 3, &value, true).await?;
+    broker.fail_step(&flow.id, 2, &dead, Policy::Fail).await?;
+    broker.fail_step(&flow.id, 3, &value, Policy::Fail).await?;
     assert_eq!((flow.failed().await?, flow.events().await?), ((2, true), vec![2]));
     assert_eq!(flow.end(3).await?.map(|end| end.pending), Some(Some(0)));
+    // A callback counts for nothing.
+    broker.fail_step(&flow.id, 4, &dead, Policy::Callback).await?;
+    assert_eq!((flow.ended(4).await?.map(|end| end.0), flow.failed().await?), (Some('D'), (2, true)));
+    assert_eq!(flow.events().await?, [] as [u32; 0]);
     Ok(())
 }
 
@@ -417,7 +421,7 @@ pub async fn a_step_without_a_job_fails(context: Context) -> Outcome {
 pub async fn a_good_end_stays(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [link_counting(0, 1, 2)], vec![]).await?;
     flow.succeed(0).await?;
-    context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), true).await?;
+    context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), Policy::Fail).await?;
     assert_eq!((flow.ended(0).await?, flow.failed().await?), (succeeded("[1]"), (0, false)));
     let mut plain = job("q9");
     plain.record.options.step = Some(Box::new(link_counting(0, 1, 2)));
@@ -431,7 +435,7 @@ pub async fn a_good_end_stays(context: Context) -> Outcome {
 /// An end without success is replaced by a good one, and is no failure any more.
 pub async fn a_good_end_replaces_a_failure(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [link_before(0, &[1])], vec![waiting(link(1))]).await?;
-    context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), false).await?;
+    context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), Policy::Wait).await?;
     assert_eq!(flow.failed().await?, (1, false));
     flow.succeed(0).await?;
     assert_eq!((flow.ended(0).await?, flow.failed().await?), (succeeded("[1]"), (0, false)));
@@ -475,7 +479,7 @@ pub async fn ends_are_read_in_portions(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [], vec![]).await?;
     let end = StepEnd::new(EndKind::Error, "x".repeat(700_000));
     for node in [0, 2, 3] {
-        context.broker.fail_step(&flow.id, node, &end, false).await?;
+        context.broker.fail_step(&flow.id, node, &end, Policy::Wait).await?;
     }
     let (mut read, nodes) = (0, [0, 1, 2, 3]);
     while read < nodes.len() {

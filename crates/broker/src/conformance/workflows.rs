@@ -138,7 +138,7 @@ pub async fn an_event_comes_until_it_is_finished(context: Context) -> Outcome {
 /// An event that is left again while it is taken is there at once, and outlives the end of the first.
 pub async fn an_event_that_comes_again_is_not_finished(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [], vec![]).await?;
-    let fail = async || context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), false).await;
+    let fail = async || context.broker.fail_step(&flow.id, 0, &StepEnd::new(EndKind::Dead, "{}"), Policy::Wait).await;
     fail().await?;
     let taken = context.broker.take_events(10, seconds(30)).await?;
     context.advance(seconds(1));
@@ -154,10 +154,10 @@ pub async fn the_oldest_events_come_first(context: Context) -> Outcome {
     for id in ["b", "a", "c"] {
         context.broker.put_workflow(&new_flow(id)).await?;
     }
-    context.broker.fail_step(&workflow_id("c"), 7, &dead, false).await?;
+    context.broker.fail_step(&workflow_id("c"), 7, &dead, Policy::Wait).await?;
     context.advance(seconds(1));
     for (id, node) in [("b", 1), ("a", 10), ("a", 2)] {
-        context.broker.fail_step(&workflow_id(id), node, &dead, false).await?;
+        context.broker.fail_step(&workflow_id(id), node, &dead, Policy::Wait).await?;
     }
     let take = async |max| -> Result<Vec<_>, BrokerError> {
         let taken = context.broker.take_events(max, seconds(30)).await?;
@@ -253,7 +253,7 @@ pub async fn an_end_is_noted_only_of_a_workflow_that_has_come_to_it(context: Con
 pub async fn a_clean_up_removes_old_workflows(context: Context) -> Outcome {
     let flow = Flow::begin(&context, [link_counting(0, 2, 2)], vec![waiting(link(1))]).await?;
     flow.succeed(0).await?;
-    context.broker.fail_step(&flow.id, 5, &StepEnd::new(EndKind::Dead, "{}"), false).await?;
+    context.broker.fail_step(&flow.id, 5, &StepEnd::new(EndKind::Dead, "{}"), Policy::Wait).await?;
     let end = flow_end(FLOW, State::Succeeded, &context);
     assert!(context.broker.finish_workflow(&flow.id, &end, DAY, seconds(10)).await?);
     context.advance(seconds(9));
@@ -421,7 +421,7 @@ pub async fn nothing_is_done_for_an_unknown_workflow(context: Context) -> Outcom
     assert_eq!(broker.begin_steps(id, &[step(link(0))], true).await?, [Begun::Unknown]);
     let advance = Advance { node: ROOT, from: 0, to: 1, last: true, begin: vec![step(link(1))], counts: vec![] };
     assert_eq!(broker.advance(id, &advance).await?, Advanced::Unknown);
-    broker.fail_step(id, 0, &StepEnd::new(EndKind::Dead, "{}"), true).await?;
+    broker.fail_step(id, 0, &StepEnd::new(EndKind::Dead, "{}"), Policy::Fail).await?;
     assert!(!broker.finish_workflow(id, &flow_end(FLOW, State::Dead, &context), DAY, DAY).await?);
     assert_eq!(broker.revoke_workflow(id, "ann").await?, WorkflowRevoked::Unknown);
     assert_eq!(broker.withdraw(id, &[step_id(&link(0))]).await?, None);

@@ -297,12 +297,18 @@ impl Workflows for RedisBroker {
         })
     }
 
-    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
+    async fn fail_step(
+        &self,
+        workflow: &WorkflowId,
+        node: u32,
+        end: &StepEnd,
+        policy: Policy,
+    ) -> Result<(), BrokerError> {
         let mut call = Call::new(&script::FAIL_STEP, &self.quiet_keys(workflow));
         call.arg(self.now_override()).arg(workflow.as_str());
-        let failure = if end.kind.lets_go_on() { "" } else { "f" };
-        let flags = format!("{failure}{}", if halts { "h" } else { "" });
-        call.arg(node).arg(end.kind.letter().to_string()).arg(end.value.as_str()).arg(flags).arg(0).arg(0);
+        let mut link = StepLink::new(workflow.clone(), node);
+        link.policy = policy;
+        add_step(&mut call, &link, end, false, |_| 0);
         self.commands.call(&call).await.map(|_| ())
     }
 

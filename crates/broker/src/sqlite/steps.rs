@@ -268,7 +268,7 @@ pub(super) fn advance(scope: &mut Scope<'_>, workflow: &WorkflowId, part: &Advan
 }
 
 /// Keeps the end of a step that has no job.
-pub(super) fn fail(scope: &mut Scope<'_>, link: &StepLink, end: &StepEnd, halts: bool) -> Result<(), Fault> {
+pub(super) fn fail(scope: &mut Scope<'_>, link: &StepLink, end: &StepEnd) -> Result<(), Fault> {
     let Some(standing) = standing(scope, &link.workflow)? else { return Ok(()) };
     if !keep(scope, link, end, true)? {
         return Ok(());
@@ -276,8 +276,8 @@ pub(super) fn fail(scope: &mut Scope<'_>, link: &StepLink, end: &StepEnd, halts:
     if end.kind.lets_go_on() {
         return if standing.halted { Ok(()) } else { leave_event(scope, &link.workflow, link.at) };
     }
-    if halts {
+    if link.halts(end.kind) {
         halt(scope, &link.workflow)?;
     }
-    leave_event(scope, &link.workflow, link.at)
+    if link.is_failure(end.kind) { leave_event(scope, &link.workflow, link.at) } else { Ok(()) }
 }

@@ -77,9 +77,16 @@ impl Workflows for SqliteBroker {
         self.write(move |scope| steps::advance(scope, &workflow, &advance)).await
     }
 
-    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
-        let (link, end) = (StepLink::new(workflow.clone(), node), end.clone());
-        self.write(move |scope| steps::fail(scope, &link, &end, halts)).await
+    async fn fail_step(
+        &self,
+        workflow: &WorkflowId,
+        node: u32,
+        end: &StepEnd,
+        policy: Policy,
+    ) -> Result<(), BrokerError> {
+        let (mut link, end) = (StepLink::new(workflow.clone(), node), end.clone());
+        link.policy = policy;
+        self.write(move |scope| steps::fail(scope, &link, &end)).await
     }
 
     async fn take_events(&self, max: usize, lease: Duration) -> Result<Vec<WorkflowEvent>, BrokerError> {

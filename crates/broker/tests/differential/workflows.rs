@@ -39,7 +39,7 @@ pub(crate) enum WorkflowWish {
     Start { flow: Index },
     Begin { flow: Index, nodes: Vec<Index>, again: bool },
     Advance { flow: Index, part: PartWish },
-    Fail { flow: Index, node: Index, kind: Index, halts: bool },
+    Fail { flow: Index, node: Index, kind: Index, policy: Policy },
     Take { max: usize, finish: usize },
     FinishEvent { pick: Index },
     Finish { flow: Index, succeeded: bool, retention: u64 },
@@ -51,6 +51,7 @@ pub(crate) fn carrying_out() -> impl Strategy<Value = WorkflowWish> {
     use proptest::bool::weighted;
     use proptest::collection::vec;
     let index = any::<Index>;
+    let policies = proptest::sample::select(vec![Policy::Fail, Policy::Wait, Policy::Callback]);
     let parts = (index(), weighted(0.2), any::<bool>(), vec(index(), 0..3), any::<bool>());
     let parts = parts.prop_map(|(node, stale, last, begin, counts)| PartWish { node, stale, last, begin, counts });
     prop_oneof![
@@ -63,8 +64,8 @@ pub(crate) fn carrying_out() -> impl Strategy<Value = WorkflowWish> {
             |(flow, nodes, again)| WorkflowWish::Begin { flow, nodes, again }
         ),
         4 => (index(), parts).prop_map(|(flow, part)| WorkflowWish::Advance { flow, part }),
-        3 => (index(), index(), index(), weighted(0.5)).prop_map(
-            |(flow, node, kind, halts)| WorkflowWish::Fail { flow, node, kind, halts }
+        3 => (index(), index(), index(), policies).prop_map(
+            |(flow, node, kind, policy)| WorkflowWish::Fail { flow, node, kind, policy }
         ),
         6 => (0usize..6, 0usize..4).prop_map(|(max, finish)| WorkflowWish::Take { max, finish }),
         2 => index().prop_map(|pick| WorkflowWish::FinishEvent { pick }),
@@ -84,7 +85,7 @@ pub(crate) enum WorkflowCall {
     Start(WorkflowId),
     Begin(WorkflowId, Vec<Record>, bool),
     Advance(WorkflowId, Advance),
-    Fail(WorkflowId, u32, StepEnd, bool),
+    Fail(WorkflowId, u32, StepEnd, Policy),
     /// Takes events and finishes the first of them.
     Take {
         max: usize,
@@ -110,7 +111,7 @@ impl WorkflowCall {
             Self::Start(id) => format!("{:?}", broker.start_workflow(id).await?),
             Self::Begin(id, jobs, again) => format!("{:?}", broker.begin_steps(id, jobs, *again).await?),
             Self::Advance(id, part) => format!("{:?}", broker.advance(id, part).await?),
-            Self::Fail(id, node, end, halts) => format!("{:?}", broker.fail_step(id, *node, end, *halts).await?),
+            Self::Fail(id, node, end, policy) => format!("{:?}", broker.fail_step(id, *node, end, *policy).await?),
             Self::Take { max, finish } => {
                 let events = broker.take_events(*max, Duration::from_secs(10)).await?;
                 for event in events.iter().take(*finish) {
@@ -187,10 +188,10 @@ pub(crate) async fn decide(wish: &WorkflowWish, model: &dyn Broker, now: Timesta
             WorkflowCall::Begin(flow, jobs, *again)
         }
         WorkflowWish::Advance { flow, part } => advance(chosen(flow), part, model).await,
-        WorkflowWish::Fail { flow, node, kind, halts } => {
+        WorkflowWish::Fail { flow, node, kind, policy } => {
             let kinds = [EndKind::Dead, EndKind::Revoked, EndKind::Expired, EndKind::Error];
             let end = StepEnd::new(*kind.get(&kinds), "{\"error\":1}");
-            WorkflowCall::Fail(chosen(flow), *node.get(&STEPS), end, *halts)
+            WorkflowCall::Fail(chosen(flow), *node.get(&STEPS), end, *policy)
         }
         WorkflowWish::Take { max, finish } => WorkflowCall::Take { max: *max, finish: *finish },
         WorkflowWish::FinishEvent { pick } => WorkflowCall::FinishEvent(*pick),

@@ -137,16 +137,19 @@ impl Store {
         Advanced::Done
     }
 
-    pub(crate) fn fail_step(&mut self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) {
+    pub(crate) fn fail_step(&mut self, workflow: &WorkflowId, node: u32, end: &StepEnd, policy: Policy) {
         let Some(kept) = self.workflows.get_mut(workflow) else { return };
-        let Some(kind) = kept.note_end(node, end.clone(), Policy::Fail) else { return };
+        let Some(kind) = kept.note_end(node, end.clone(), policy) else { return };
         if kind.lets_go_on() {
             kept.node(node).pending = true;
             if kept.view.halted {
                 return;
             }
         } else {
-            kept.view.halted |= halts;
+            kept.view.halted |= policy == Policy::Fail;
+            if policy == Policy::Callback {
+                return;
+            }
         }
         self.leave_event(workflow, node);
     }

@@ -108,8 +108,14 @@ impl Workflows for ModelBroker {
         Ok(self.call(|store| store.advance(workflow, advance)))
     }
 
-    async fn fail_step(&self, workflow: &WorkflowId, node: u32, end: &StepEnd, halts: bool) -> Result<(), BrokerError> {
-        self.call(|store| store.fail_step(workflow, node, end, halts));
+    async fn fail_step(
+        &self,
+        workflow: &WorkflowId,
+        node: u32,
+        end: &StepEnd,
+        policy: Policy,
+    ) -> Result<(), BrokerError> {
+        self.call(|store| store.fail_step(workflow, node, end, policy));
         Ok(())
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use celeriac_broker::{Fault, Operation, Refusal};
-use celeriac_core::canvas::{Canvas, Graph, Takes, Workflow};
+use celeriac_core::canvas::{Canvas, Graph, NodeKind, Status, Takes, Workflow};
 use celeriac_core::{Ending, State};
 use celeriac_testkit::random_result;
-use celeriac_workflow::{SubmitError, submit};
+use celeriac_workflow::{NodeState, SubmitError, submit};
 
 use crate::stage::{Stage, expected, ok, on_each_store, raw, w};
 
@@ -151,6 +151,20 @@ async fn a_result_that_is_too_large_for_a_workflow_is_left_out(mut stage: Stage)
     assert_eq!(stage.end().await, (State::Succeeded, None, None));
 }
 
+async fn a_callback_that_cannot_be_told_so_much_is_no_failure(mut stage: Stage) {
+    let done = Canvas::step("done");
+    stage.submit(&Workflow::new(group("large", 3)).on_success_taking(Takes::Arguments, done)).await;
+    let large = format!("\"{}\"", "x".repeat(400_000));
+    stage.run(|_, _| ok(&large)).await;
+    assert_eq!(stage.end().await, (State::Succeeded, None, None));
+    let (view, sight) = (stage.view().await, stage.sight().await);
+    assert_eq!((view.failures, view.halted, sight.status), (0, false, Status::Succeeded));
+    let callback = sight.nodes.iter().find(|node| node.kind == NodeKind::OnSuccess).unwrap();
+    assert_eq!(callback.state, NodeState::Dead);
+    assert!(callback.error.as_deref().is_some_and(|error| error.contains("MiB")), "{:?}", callback.error);
+    assert_eq!(stage.times().len(), 3);
+}
+
 async fn an_id_is_used_once_and_a_bad_workflow_stores_nothing(stage: Stage) {
     let workflow = Workflow::new(Canvas::step("a"));
     stage.submit(&workflow).await;
@@ -227,6 +241,7 @@ on_each_store!(
     an_id_may_come_again_when_its_workflow_is_gone,
     a_large_result_is_handed_on,
     a_result_that_is_too_large_for_a_workflow_is_left_out,
+    a_callback_that_cannot_be_told_so_much_is_no_failure,
     an_id_is_used_once_and_a_bad_workflow_stores_nothing,
     the_queues_of_tasks_are_stored_with_the_workflow,
     two_conductors_at_once_do_everything_once,
