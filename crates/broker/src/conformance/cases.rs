@@ -168,6 +168,7 @@ macro_rules! conformance_suite {
                 work_that_came_before_is_not_missed
                 new_work_ends_a_wait
                 work_that_is_left_wakes_another_worker
+                steps_that_begin_with_an_exchange_wake_another_worker
                 a_dropped_wait_takes_nothing_along
                 a_worker_can_wait_again_after_a_dropped_wait
                 a_promotion_ends_a_wait

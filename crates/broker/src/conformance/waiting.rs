@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use super::context::{Context, Outcome, delayed, expect_session_lost, job, queue_name, seconds, within};
-use super::worker::{Load, TestWorker, hand_back, parking, request, success};
+use super::flow::{self, Flow};
+use super::worker::{Load, TestWorker, hand_back, parking, request, settlement, success};
 use crate::{BrokerError, Fetched};
-use celeriac_core::QueueName;
+use celeriac_core::{Priority, QueueName};
 
 /// Longer than any case may take: only work can end this wait.
 const LONG: Duration = Duration::from_secs(3600);
@@ -72,6 +73,30 @@ pub async fn work_that_is_left_wakes_another_worker(context: Context) -> Outcome
         let (first, second, sent) = within(both).await;
         sent?;
         assert_eq!((first?, second?), (1, 1));
+    }
+    Ok(())
+}
+
+/// Steps that begin with an end wake another worker, unless the call that ends it hands them out: also in a queue that it did not ask for, and with
+/// a priority that their queue never had.
+pub async fn steps_that_begin_with_an_exchange_wake_another_worker(context: Context) -> Outcome {
+    let mut urgent = flow::waiting(flow::link(1));
+    urgent.record.priority = Priority::new(9).expect("9 is a priority");
+    let waiting = [2, 4, 5].map(|node| flow::waiting(flow::link(node)));
+    let roots = [flow::link_before(0, &[1, 2]), flow::link_before(3, &[4, 5])];
+    let steps = Flow::begin(&context, roots, waiting.into_iter().chain([urgent]).collect()).await?;
+    let other = context.worker().await?;
+    // Looks once, so that no token of the beginning is left.
+    assert!(other.fetch_idle(&["q1", "q2", "q4", "q5"], 1).await?.jobs.is_empty());
+    for (root, asked, behind) in [(0, ["q1", "q2"], ["q1", "q2"]), (3, ["q4", "q6"], ["q4", "q5"])] {
+        let delivery = steps.take(root).await?;
+        let ends = [settlement(&delivery, success(&delivery, context.now()))];
+        let asked = request(&asked, 1, Load::Busy);
+        let both = async {
+            tokio::join!(wait_and_fetch(&other, &behind), context.broker.exchange(&steps.worker.session, &ends, &asked))
+        };
+        let (woken, exchanged) = within(both).await;
+        assert_eq!((woken?, exchanged?.fetched.jobs.len()), (1, 1));
     }
     Ok(())
 }
