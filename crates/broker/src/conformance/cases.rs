@@ -264,6 +264,14 @@ macro_rules! conformance_suite {
                 nothing_is_done_for_an_unknown_workflow
                 a_step_outlives_its_workflow
             }
+            followers {
+                followers_are_dealt_with_in_parts
+                the_last_part_ends_a_join
+                no_follower_is_dealt_with_while_halted
+                what_began_before_its_turn_begins_once
+                what_an_id_has_left_behind_is_seen
+                members_that_end_together_count_once_each
+            }
             steps {
                 a_step_begins_what_waits_for_it_alone
                 a_job_without_a_gap_begins_as_it_is
@@ -284,12 +292,6 @@ macro_rules! conformance_suite {
                 the_last_failed_step_that_begins_again_resumes
                 a_retried_job_resumes_its_workflow
                 a_retried_job_of_a_revoked_workflow_resumes_nothing
-                followers_are_dealt_with_in_parts
-                the_last_part_ends_a_join
-                no_follower_is_dealt_with_while_halted
-                what_began_before_its_turn_begins_once
-                what_an_id_has_left_behind_is_seen
-                members_that_end_together_count_once_each
                 a_step_without_a_job_fails
                 a_good_end_stays
                 a_good_end_replaces_a_failure
@@ -351,6 +353,7 @@ mod tests {
             include_str!("schedules.rs"),
             include_str!("workflows.rs"),
             include_str!("steps.rs"),
+            include_str!("followers.rs"),
         ];
         let cases = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
             line.strip_prefix("pub async fn ")?.split_once("(context: Context)").map(|(name, _)| name)

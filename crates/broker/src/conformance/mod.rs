@@ -17,6 +17,7 @@ pub mod enqueue;
 pub mod exchange;
 pub mod fetch;
 mod flow;
+pub mod followers;
 pub mod inspect;
 pub mod leases;
 pub mod notes;
