@@ -1,4 +1,4 @@
-//! Random workflows while workers are killed and answers of the store are swallowed: every step that should run has run, each began once, and
+//! Random workflows and a large chord while workers are killed and answers of the store are swallowed: every step that should run has run, each began once, and
 //! the results are those of a sequential evaluation. Then what was fatal is mended, and all go on to their end.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends its test, in helpers too")]
 #![expect(clippy::print_stdout, reason = "what was run is shown to who asks for it")]
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac::broker::{Broker, KeptEnd, MAX_STEPS, WorkflowView};
-use celeriac::canvas::{EndKind, Evaluation, Limits, NodeKind, Plan, WhenDead, Workflow, compile, evaluate};
+use celeriac::canvas::{Canvas, EndKind, Evaluation, Limits, NodeKind, Plan, WhenDead, Workflow, compile, evaluate};
 use celeriac_core::WorkflowId;
 use celeriac_testkit::{FaultProxy, Kind, Plan as LinkPlan};
 use celeriac_workflow::{NewId, retry, submit};
@@ -27,6 +27,8 @@ use worker::{FOLDER, MENDED};
 
 /// How many workflows run at once.
 const WORKFLOWS: usize = 40;
+/// Members of the chord beside them: more than a call begins.
+const MEMBERS: usize = 2 * MAX_STEPS + 200;
 const WORKERS: usize = 3;
 /// A worker is killed this often: so rarely that each lives longer than its lease, or nobody would take back what the dead have held.
 const KILL_EVERY: Duration = Duration::from_millis(900);
@@ -125,6 +127,12 @@ fn workflows(seed: u8) -> Vec<Workflow> {
     std::iter::repeat_with(&mut any).filter(compiles).take(WORKFLOWS).collect()
 }
 
+/// A chord of so many members that they are begun in pieces, and end in calls with others.
+fn large() -> Workflow {
+    let members = (0..MEMBERS).map(|_| Canvas::step("quick"));
+    Workflow::new(Canvas::group(members).join(Canvas::step("mix")).then(Canvas::group([Canvas::step("mix")])))
+}
+
 /// Workers that are killed one after the other while something is awaited.
 struct Crew {
     bench: Bench,
@@ -169,7 +177,7 @@ fn seed(usual: u8) -> u8 {
 /// Carries random workflows out while workers are killed, and compares what came of them.
 async fn storm(crew: &mut Crew, broker: &Arc<dyn Broker>, seed: u8) {
     let mut cases = Vec::new();
-    for (number, workflow) in workflows(seed).into_iter().enumerate() {
+    for (number, workflow) in workflows(seed).into_iter().chain([large()]).enumerate() {
         let id: WorkflowId = format!("w{number}").parse().unwrap();
         cases.push(Case::of(&workflow, &id));
         // Nothing in this store ever had one of these ids. The store is told of every second.

@@ -31,6 +31,7 @@ macro_rules! task {
 }
 
 task!(Mix, "mix");
+task!(Quick, "quick");
 task!(Flaky, "flaky");
 task!(Fatal, "fatal");
 
@@ -64,6 +65,10 @@ async fn mix(Mix(args): Mix, context: Context) -> Result<Box<RawValue>, TaskErro
     Ok(answer)
 }
 
+async fn quick(Quick(args): Quick, context: Context) -> Result<Box<RawValue>, TaskError> {
+    Ok(note(&context, "quick", &args))
+}
+
 async fn flaky(Flaky(args): Flaky, context: Context) -> Result<Box<RawValue>, TaskError> {
     let answer = note(&context, "flaky", &args);
     if context.attempt() < 3 { Err(TaskError::retry("not yet")) } else { Ok(answer) }
@@ -77,7 +82,7 @@ async fn fatal(Fatal(args): Fatal, context: Context) -> Result<Box<RawValue>, Ta
 /// Works until it is killed.
 pub(crate) async fn work() {
     let client = Client::connect(&std::env::var("CELERIAC_BROKER").unwrap()).await.unwrap();
-    let tasks = Tasks::new().handle(mix).handle(flaky).handle(fatal);
+    let tasks = Tasks::new().handle(mix).handle(quick).handle(flaky).handle(fatal);
     let worker = Worker::builder(&client, tasks).queues(["default", "other"]).concurrency(3);
     worker.lease(Duration::from_secs(1)).build().unwrap().run().await.unwrap();
 }
