@@ -130,7 +130,9 @@ fn workflows(seed: u8) -> Vec<Workflow> {
 /// A chord of so many members that they are begun in pieces, and end in calls with others.
 fn large() -> Workflow {
     let members = (0..MEMBERS).map(|_| Canvas::step("quick"));
-    Workflow::new(Canvas::group(members).join(Canvas::step("mix")).then(Canvas::group([Canvas::step("mix")])))
+    let chord = Canvas::group(members).join(Canvas::step("mix"));
+    // Under a policy that makes nothing anew, so that no attempt may take place twice.
+    Workflow::new(chord.then(Canvas::group([Canvas::step("mix")]))).when_dead(WhenDead::Wait)
 }
 
 /// Workers that are killed one after the other while something is awaited.
